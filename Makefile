@@ -1,0 +1,81 @@
+# FairDream: set-up, demo and checks. Needs Python 3.11 or 3.12 and make, nothing else; `make help` lists the targets.
+
+VENV := .venv
+# uv lives beside the environment, not in it: `uv pip sync` removes what the lock does not list.
+UV_VENV := .venv-uv
+UV_VERSION := 0.13.9
+PY := $(VENV)/bin/python
+UV := $(UV_VENV)/bin/uv
+READY := $(VENV)/.ready
+
+# What `make demo` runs; the profile names the config and the targets.
+DEMO = $(PY) -m fairdream.warm snakemake --profile profiles/demo
+DEMO_TABLE = results/demo/tables/table1.md
+
+.PHONY: help setup demo test test-extra test-all lint format tiny-sd dag clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+
+setup: $(READY) ## create .venv from requirements.lock (a no-op when nothing changed)
+
+demo: setup ## run the whole pipeline on the embedded data and print Table 1
+	@$(DEMO)
+	@cat $(DEMO_TABLE)
+
+test: lint ## lint and the quick tests
+	$(PY) -m pytest -m "not slow and not slurm and not gpu"
+
+test-extra: setup ## the tests that `make test` leaves out: the slow ones and those on a real SLURM
+	$(PY) -m pytest -m "(slow or slurm) and not gpu"
+
+test-all: test ## every test that needs no GPU
+	$(MAKE) --no-print-directory test-extra
+
+lint: setup ## check style, formats and the workflow
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(VENV)/bin/snakefmt --check Snakefile rules
+	$(VENV)/bin/snakemake --lint
+
+format: setup ## rewrite the sources in the project's style
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+	$(VENV)/bin/snakefmt Snakefile rules
+
+tiny-sd: setup ## rebuild the demo's base model and CLIP from their seeds (about an hour on two cores)
+	$(PY) -m fairdream.demo.tiny_sd
+	$(PY) -m fairdream.demo.tiny_clip
+
+dag: setup ## draw the rules of the demo into build/dag.svg (needs Graphviz)
+	@mkdir -p build
+	$(VENV)/bin/snakemake --profile profiles/demo --rulegraph dot > build/dag.dot
+	dot -Tsvg build/dag.dot > build/dag.svg
+
+clean: ## remove the environments and caches; results stay
+	rm -rf $(VENV) $(UV_VENV) .pytest_cache .ruff_cache build
+
+# The first Python that the lock is made for. A Debian python3 may lack ensurepip, which `python -m venv` needs.
+$(UV):
+	@for python in python3.11 python3.12 python3; do \
+	  "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && break; \
+	  python=; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "FairDream needs Python 3.11 or 3.12: neither python3.11, python3.12 nor python3 is one." >&2; exit 1; \
+	fi; \
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	  echo "$$python cannot create virtual environments. On Debian and Ubuntu:" >&2; \
+	  "$$python" -c 'import sys; print("    apt-get install python%d.%d-venv" % sys.version_info[:2])' >&2; exit 1; \
+	fi; \
+	echo "Setting up FairDream with $$("$$python" --version) (once, some minutes)"; \
+	rm -rf $(UV_VENV) && "$$python" -m venv $(UV_VENV)
+	@$(UV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# `pip sync` makes the environment equal to the lock, so it repairs an interrupted or outdated one too.
+$(READY): requirements.lock pyproject.toml | $(UV)
+	@test -x $(PY) || $(UV) venv --quiet --clear --python $(UV_VENV)/bin/python $(VENV)
+	$(UV) pip sync --python $(PY) --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
+	@touch $@
