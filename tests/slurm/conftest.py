@@ -1,0 +1,67 @@
+"""A SLURM cluster for the whole test session, and the one way to run something on it."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cluster import Cluster, missing_daemons
+
+# Turnaround of a test job, not of a real one: the executor first asks for a job's state after this time (40 s at
+# default), and each time that nothing has finished it waits 10 s longer. The only thing that differs from a real run.
+TEST_CLUSTER_OPTIONS = ["--slurm-init-seconds-before-status-checks", "8"]
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster() -> Iterator[dict[str, str]]:
+    """Environment variables for the processes that talk to a running two-node cluster with two fake GPUs a node."""
+    if missing := missing_daemons():
+        pytest.skip(f"no SLURM on this machine ({', '.join(missing)} not found); Debian: slurm-wlm, munge")
+    with Cluster() as cluster:
+        yield cluster.env | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{cluster.env['PATH']}"}
+
+
+@pytest.fixture
+def on_cluster(slurm_cluster) -> Callable[..., subprocess.CompletedProcess]:
+    """Run a command against the cluster, with a hard time limit: the executor's way to fail is to hang."""
+
+    def run(*command: str, cwd: Path, timeout: float) -> subprocess.CompletedProcess:
+        process = subprocess.Popen(
+            command,
+            env=slurm_cluster,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+            # Its jobs would run on beside the next test's.
+            subprocess.run(["scancel", "--user", str(os.getuid())], env=slurm_cluster, timeout=30)
+            if isinstance(error, subprocess.TimeoutExpired):
+                pytest.fail(f"{' '.join(command)}\nnot done after {timeout:g} s:\n{output}")
+            raise
+        return subprocess.CompletedProcess(command, process.returncode, output)
+
+    return run
+
+
+@pytest.fixture
+def snakemake(on_cluster) -> Callable[..., subprocess.CompletedProcess]:
+    """Run `snakemake --profile profiles/slurm` in a project folder on the cluster."""
+
+    def run(*arguments: str, cwd: Path, timeout: float) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", *arguments]
+        return on_cluster(*command, *TEST_CLUSTER_OPTIONS, cwd=cwd, timeout=timeout)
+
+    return run
