@@ -76,6 +76,6 @@ $(UV):
 # `pip sync` makes the environment equal to the lock, so it repairs an interrupted or outdated one too.
 $(READY): requirements.lock pyproject.toml | $(UV)
 	@test -x $(PY) || $(UV) venv --quiet --clear --python $(UV_VENV)/bin/python $(VENV)
-	$(UV) pip sync --python $(PY) --require-hashes requirements.lock
+	$(UV) pip sync --compile-bytecode --python $(PY) --require-hashes requirements.lock
 	$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -1,0 +1,56 @@
+# FairDream: from a biased image data set to a fair classifier. README.md says what to run and what to edit.
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+# A configuration given on the command line or by a profile replaces the paper's instead of mixing with it.
+if not workflow.config_settings.configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    results=CONFIG.results,
+    logs=f"{CONFIG.results}/logs",
+    benchmarks=f"{CONFIG.results}/benchmarks",
+
+
+include: "rules/data.smk"
+include: "rules/subjects.smk"
+include: "rules/finetune.smk"
+include: "rules/generate.smk"
+include: "rules/select.smk"
+include: "rules/classify.smk"
+include: "rules/tables.smk"
+
+
+# Seconds of work each: a cluster job would cost more than it does.
+localrules:
+    all,
+    figures,
+    fetch_model,
+    waterdigits,
+    split,
+    centroids,
+    select,
+    evaluate,
+    tabulate,
+    plot,
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/tables/table1.csv",
+
+
+rule figures:
+    input:
+        contact_sheets,
+
+
+onsuccess:
+    print(closing_words())

@@ -1,0 +1,78 @@
+# The classifiers: stage 1, stage 2 and their test.
+
+
+rule pretrain:
+    input:
+        unpack(stage1_images),
+        weights=model("encoder"),
+    output:
+        stage1="<results>/{dataset}/{bias}/{method}/classifiers/{selection}-{loss}/seed{seed}/stage1.safetensors",
+    log:
+        "<logs>/pretrain/{dataset}-{bias}-{method}-{selection}-{loss}-seed{seed}.log",
+    benchmark:
+        "<benchmarks>/pretrain/{dataset}-{bias}-{method}-{selection}-{loss}-seed{seed}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=16_000,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        cfg=section("pretrain"),
+        code=code("pretrain.py"),
+    message:
+        "Stage 1 of {wildcards.method}, seed {wildcards.seed} ({wildcards.dataset}, bias {wildcards.bias})"
+    script:
+        "../workflow/scripts/pretrain.py"
+
+
+rule retrain:
+    input:
+        stage1="<results>/{dataset}/{bias}/{method}/classifiers/{selection}-{loss}/seed{seed}/stage1.safetensors",
+        split="<results>/{dataset}/{bias}/split.parquet",
+    output:
+        weights="<results>/{dataset}/{bias}/{method}/classifiers/{selection}-{loss}/seed{seed}/{recipe}.safetensors",
+        predictions="<results>/{dataset}/{bias}/{method}/classifiers/{selection}-{loss}/seed{seed}/{recipe}.predictions.parquet",
+    log:
+        "<logs>/retrain/{dataset}-{bias}-{method}-{selection}-{loss}-seed{seed}-{recipe}.log",
+    benchmark:
+        "<benchmarks>/retrain/{dataset}-{bias}-{method}-{selection}-{loss}-seed{seed}-{recipe}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=16_000,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        cfg=section("retrain"),
+        code=code("retrain.py"),
+    message:
+        "Stage 2 ({wildcards.recipe}) of {wildcards.method}, seed {wildcards.seed} ({wildcards.dataset}, bias {wildcards.bias})"
+    script:
+        "../workflow/scripts/retrain.py"
+
+
+rule evaluate:
+    input:
+        predictions="<results>/{dataset}/{bias}/{method}/classifiers/{selection}-{loss}/seed{seed}/{recipe}.predictions.parquet",
+    output:
+        metrics="<results>/{dataset}/{bias}/{method}/classifiers/{selection}-{loss}/seed{seed}/{recipe}.metrics.json",
+    log:
+        "<logs>/evaluate/{dataset}-{bias}-{method}-{selection}-{loss}-seed{seed}-{recipe}.log",
+    benchmark:
+        "<benchmarks>/evaluate/{dataset}-{bias}-{method}-{selection}-{loss}-seed{seed}-{recipe}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=1_000,
+        runtime=10,
+    params:
+        cfg=section("evaluate"),
+        code=code("evaluate.py"),
+    message:
+        "Testing {wildcards.method}, seed {wildcards.seed} ({wildcards.dataset}, bias {wildcards.bias})"
+    script:
+        "../workflow/scripts/evaluate.py"

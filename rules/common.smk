@@ -1,0 +1,180 @@
+# Every function of the workflow. Rules ask the plan (src/fairdream/plan.py); nothing here branches on a method's name.
+import os
+import sys
+from pathlib import Path
+
+ROOT = Path(workflow.basedir)
+# The one way in which scripts find the library, in a virtual environment, a conda environment, a container and on a
+# cluster's node alike: each of them parses this file and hands the variable down.
+sys.path.insert(0, str(ROOT / "src"))
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [
+        str(ROOT / "src"),
+        *filter(None, [os.environ.get("PYTHONPATH", "").replace(str(ROOT / "src"), "").strip(os.pathsep)]),
+    ]
+)
+
+from fairdream import manifest, plan, sections
+from fairdream.config import validate_config
+from fairdream.errors import UserError
+from fairdream.identity import code_digest
+from fairdream.methods import METHODS
+
+
+def checked_config():
+    """Validate everything that can be found wrong before the first job."""
+    try:
+        own = validate_config(dict(config), ", ".join(map(str, workflow.configfiles)))
+        plan.check_plan(own)
+        return own
+    except UserError as error:
+        sys.exit(f"\n{error}\n")
+
+
+CONFIG = checked_config()
+STORE = f"{CONFIG.results}/store"
+
+
+def check_datasets():
+    """Name each missing data set; take up changed files of those that are there."""
+    missing = []
+    for name, dataset in CONFIG.datasets.items():
+        if name == "waterdigits" or Path(CONFIG.results, name, "index.parquet").is_file():
+            pass
+        elif manifest.missing_data(dataset):
+            missing.append(f"  {name}: {', '.join(manifest.missing_data(dataset))} not found. Get it: {dataset.origin}")
+        manifest.refresh(Path(CONFIG.results, name, "manifest.parquet"), dataset.reading())
+    if missing:
+        sys.exit(
+            "\nThese data sets are missing:\n"
+            + "\n".join(missing)
+            + "\nPut each into the folder named (datasets.*.folder in the configuration), or remove it from the "
+            "configuration.\nWithout any data: `make demo` runs the whole workflow on embedded data.\n"
+        )
+
+
+# Only where the user starts the run: jobs on other nodes parse this file again.
+if workflow.is_main_process:
+    check_datasets()
+
+
+wildcard_constraints:
+    dataset="|".join(CONFIG.datasets),
+    bias="[^/]+",
+    method="|".join(METHODS),
+    group="[^/-]+-[^/-]+",
+    subject="[^/]+",
+    shard=r"\d+-\d+",
+    selection="[a-z0-9_]+",
+    loss="[a-z0-9_]+",
+    recipe="[a-z0-9_]+",
+    seed=r"\d+",
+
+
+def section(stage):
+    """Return params: what a job of this stage reads of the configuration, a function of its wildcards alone."""
+    function = getattr(sections, stage)
+    names = function.__code__.co_varnames[1 : function.__code__.co_argcount]
+    takes_all = bool(function.__code__.co_flags & 0x08)
+
+    def values(wildcards):
+        given = dict(wildcards) if takes_all else {name: wildcards[name] for name in names}
+        return dict(sorted(function(CONFIG, **given).items()))
+
+    return values
+
+
+def code(script):
+    """Return params: a digest of the code that a script runs, see src/fairdream/identity.py."""
+    return code_digest(ROOT / "workflow/scripts" / script, ROOT / "src/fairdream", ROOT / "requirements.lock")
+
+
+def at(folder, path):
+    return f"{CONFIG.results}/{folder}/{path}"
+
+
+def model(role):
+    return f"{CONFIG.models.folder}/{role}.json"
+
+
+def tables_of(wildcards):
+    """The demo's data set is made by a rule, any other lies there."""
+    own = CONFIG.datasets[wildcards.dataset]
+    return [f"{own.folder}/{table.file}" for table in own.tables]
+
+
+def embeddings_if_clustered(wildcards):
+    if METHODS[wildcards.method].subjects != "cluster":
+        return {}
+    return {"embeddings": at(wildcards.dataset, "embeddings.safetensors")}
+
+
+def subject_file(wildcards):
+    """A member file is compared by content, because it stands behind a checkpoint and is small."""
+    index = checkpoints.subjects.get(**{k: wildcards[k] for k in ("dataset", "bias", "method")}).output.index
+    return str(Path(index).parent / f"{wildcards.subject}.json")
+
+
+def adapter_if_any(wildcards):
+    if METHODS[wildcards.method].subjects is None:
+        return {}
+    own = plan.adapter_method(wildcards.method)
+    folder = f"{wildcards.dataset}/{wildcards.bias}/{own}/adapters/{wildcards.subject}"
+    return {"adapter": at(folder, "pytorch_lora_weights.safetensors")}
+
+
+def shards_of(kind):
+    """Return an input function: the method's shards of images or scores."""
+
+    def paths(wildcards):
+        bias = plan.image_bias(wildcards.method, wildcards.bias)
+        return [
+            at(f"{wildcards.dataset}/{bias}/{wildcards.method}/{kind}", f"{s.group}/{s.subject}/{s.name}.parquet")
+            for s in plan.shards(CONFIG, wildcards.dataset, wildcards.bias, wildcards.method)
+        ]
+
+    return paths
+
+
+def stage1_images(wildcards):
+    """The selection of synthetic images, or the real training set."""
+    folder = f"{wildcards.dataset}/{wildcards.bias}"
+    if METHODS[wildcards.method].synthetic:
+        return {"selected": at(folder, f"{wildcards.method}/selected/{wildcards.selection}.parquet")}
+    return {"split": at(folder, "split.parquet")}
+
+
+def metrics_of_table1(wildcards):
+    paths = []
+    for dataset in CONFIG.datasets:
+        for bias in plan.biases(CONFIG):
+            for method in plan.methods_at(CONFIG, dataset, bias):
+                row = METHODS[method]
+                kind = "clip-supcon" if row.synthetic else "real-ce"
+                folder = f"{dataset}/{bias}/{method}/classifiers/{kind}"
+                paths += [at(folder, f"seed{seed}/{row.recipe}.metrics.json") for seed in CONFIG.seeds]
+    return paths
+
+
+def contact_sheets(wildcards):
+    return [
+        f"{CONFIG.results}/figures/{dataset}-{bias}-{method}.png"
+        for dataset in CONFIG.datasets
+        for bias in plan.biases(CONFIG)
+        for method in plan.methods_at(CONFIG, dataset, bias)
+        if METHODS[method].synthetic
+    ]
+
+
+def closing_words():
+    """What a user wants to know at the end: the table, and where things are."""
+    table = Path(CONFIG.results, "tables/table1.md")
+    if not table.is_file():
+        return ""
+    return (
+        f"\n{table.read_text()}\n"
+        f"Tables:   {CONFIG.results}/tables/table1.csv, .md, .tex\n"
+        f"Images:   {CONFIG.results}/DATASET/BIAS/METHOD/images/ (Parquet)\n"
+        f"Adapters: {CONFIG.results}/DATASET/BIAS/METHOD/adapters/ (diffusers' format)\n"
+        f"Contact sheets: snakemake … figures\n"
+    )

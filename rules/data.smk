@@ -1,0 +1,145 @@
+# From a data set as its authors ship it to the training set of each bias, and its CLIP embeddings.
+
+
+rule fetch_model:
+    output:
+        manifest=model("{role}"),
+    log:
+        "<logs>/fetch_model/{role}.log",
+    benchmark:
+        "<benchmarks>/fetch_model/{role}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=2_000,
+        runtime=120,
+    params:
+        cfg=section("fetch_model"),
+        code=code("fetch_model.py"),
+    message:
+        "Fetching or checking the {wildcards.role} model"
+    script:
+        "../workflow/scripts/fetch_model.py"
+
+
+rule waterdigits:
+    output:
+        table=at("data/waterdigits", "metadata.csv"),
+    log:
+        "<logs>/waterdigits/waterdigits.log",
+    benchmark:
+        "<benchmarks>/waterdigits/waterdigits.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=1_000,
+        runtime=10,
+    params:
+        cfg=section("waterdigits"),
+        code=code("waterdigits.py"),
+    message:
+        "Composing waterdigits from scikit-learn's digits"
+    script:
+        "../workflow/scripts/waterdigits.py"
+
+
+rule check_data:
+    input:
+        tables=tables_of,
+    output:
+        manifest="<results>/{dataset}/manifest.parquet",
+    log:
+        "<logs>/check_data/{dataset}.log",
+    benchmark:
+        "<benchmarks>/check_data/{dataset}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 2
+    resources:
+        mem_mb=2_000,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        cfg=section("check_data"),
+        code=code("check_data.py"),
+    message:
+        "Checking the files of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/check_data.py"
+
+
+rule index:
+    input:
+        manifest="<results>/{dataset}/manifest.parquet",
+    output:
+        index="<results>/{dataset}/index.parquet",
+    log:
+        "<logs>/index/{dataset}.log",
+    benchmark:
+        "<benchmarks>/index/{dataset}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 2
+    resources:
+        mem_mb=4_000,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        cfg=section("index"),
+        code=code("index.py"),
+    message:
+        "Reading the tables and opening every image of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/index.py"
+
+
+rule split:
+    input:
+        index="<results>/{dataset}/index.parquet",
+    output:
+        split="<results>/{dataset}/{bias}/split.parquet",
+    log:
+        "<logs>/split/{dataset}-{bias}.log",
+    benchmark:
+        "<benchmarks>/split/{dataset}-{bias}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=2_000,
+        runtime=10,
+    params:
+        cfg=section("split"),
+        code=code("split.py"),
+    message:
+        "Choosing the training set of {wildcards.dataset} at bias {wildcards.bias}"
+    script:
+        "../workflow/scripts/split.py"
+
+
+rule embed:
+    input:
+        index="<results>/{dataset}/index.parquet",
+        model=model("clip"),
+    output:
+        embeddings="<results>/{dataset}/embeddings.safetensors",
+    log:
+        "<logs>/embed/{dataset}.log",
+    benchmark:
+        "<benchmarks>/embed/{dataset}.jsonl"
+    conda:
+        "../envs/diffusion.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=16_000,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+        batch=64,
+        store=STORE,
+    params:
+        cfg=section("embed"),
+        code=code("embed.py"),
+    message:
+        "Embedding the training images of {wildcards.dataset} with CLIP"
+    script:
+        "../workflow/scripts/embed.py"

@@ -1,0 +1,27 @@
+# The share of each group's synthetic images that stage 1 learns from.
+
+
+rule select:
+    input:
+        images=shards_of("images"),
+        scores=shards_of("scores"),
+        centroids="<results>/{dataset}/{bias}/centroids.safetensors",
+    output:
+        selected="<results>/{dataset}/{bias}/{method}/selected/{selection}.parquet",
+    log:
+        "<logs>/select/{dataset}-{bias}-{method}-{selection}.log",
+    benchmark:
+        "<benchmarks>/select/{dataset}-{bias}-{method}-{selection}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=4_000,
+        runtime=30,
+    params:
+        cfg=section("select"),
+        code=code("select.py"),
+    message:
+        "Selecting images by CLIP score ({wildcards.method}, {wildcards.dataset}, bias {wildcards.bias})"
+    script:
+        "../workflow/scripts/select.py"

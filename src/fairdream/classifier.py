@@ -1,0 +1,186 @@
+"""The classifier: an encoder with features (n, d) and a linear last layer; loading, saving and input pixels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairdream.basemodel import model_path
+from fairdream.config import EncoderModel, Training
+from fairdream.errors import UserError
+from fairdream.files import atomic
+from fairdream.images import open_rgb
+from fairdream.job import progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+# ImageNet's channel statistics: what torchvision's weights expect, and as good as any others without weights.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def build(encoder: EncoderModel, weights: str | None, classes: int) -> torch.nn.Module:
+    """Return a network with the attributes `encoder` (images to features) and `head` (features to logits).
+
+    Random weights come from torch's global generator.
+
+    Parameters
+    ----------
+    weights
+        Manifest of the encoder's initial weights; ``None``: random ones.
+    classes
+        Number of labels.
+    """
+    import torch
+    from torch import nn
+
+    if encoder.name == "small_cnn":
+        body, width = _small_cnn(), 128
+    else:
+        import torchvision
+
+        try:
+            body = torchvision.models.get_model(encoder.name)
+        except ValueError:
+            raise UserError(f"models.encoder.name: torchvision has no model {encoder.name}") from None
+        if encoder.weights is not None and weights is not None:
+            body.load_state_dict(torch.load(model_path(weights), map_location="cpu", weights_only=True))
+        if not isinstance(getattr(body, "fc", None), nn.Linear):
+            raise UserError(f"models.encoder.name: {encoder.name} has no last layer `fc`; use a ResNet")
+        width, body.fc = body.fc.in_features, nn.Identity()
+    network = nn.Module()
+    network.encoder, network.head = body, nn.Linear(width, classes)
+    network.encoder_name = encoder.name
+    return network
+
+
+def _small_cnn() -> torch.nn.Module:
+    """Return an encoder for 32 x 32 images with 128 features, small enough for two CPU cores."""
+    from torch import nn
+
+    def block(inputs: int, outputs: int) -> list[nn.Module]:
+        return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+
+    return nn.Sequential(
+        *block(3, 32),
+        nn.MaxPool2d(2),
+        *block(32, 64),
+        nn.MaxPool2d(2),
+        *block(64, 128),
+        nn.MaxPool2d(2),
+        *block(128, 128),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
+
+
+def save(network: torch.nn.Module, path: str, labels: Sequence[str], image_size: int) -> None:
+    """Write the weights with all that is needed to use them in the header."""
+    from safetensors.torch import save_file
+
+    header = {"labels": json.dumps(list(labels)), "encoder": network.encoder_name, "image_size": str(image_size)}
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, metadata=header)
+
+
+def load(path: str) -> tuple[torch.nn.Module, list[str], int]:
+    """Return a saved network, its labels and its image size."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        header = file.metadata()
+        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    labels = json.loads(header["labels"])
+    network = build(EncoderModel(name=header["encoder"], weights=None), None, len(labels))
+    network.load_state_dict(tensors)
+    return network, labels, int(header["image_size"])
+
+
+def decode(sources: Sequence[Any], image_size: int, folder: str) -> np.ndarray:
+    """Decode images once into an array (n, 3, h, w) of bytes on disk, so that memory stays free.
+
+    Parameters
+    ----------
+    sources
+        Paths or encoded bytes.
+    image_size
+        Pixels a side: the shorter side is resized, the centre cropped.
+    folder
+        A scratch folder of this job.
+    """
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.lib.format.open_memmap(
+        Path(folder, "pixels.npy"), mode="w+", dtype=np.uint8, shape=(len(sources), 3, image_size, image_size)
+    )
+
+    def one(item: tuple[int, Any]) -> None:
+        position, source = item
+        image = open_rgb(source)
+        scale = image_size / min(image.size)
+        if scale != 1:
+            size = [max(image_size, round(side * scale)) for side in image.size]
+            image = image.resize(size, Image.Resampling.BILINEAR)
+        left, top = ((side - image_size) // 2 for side in image.size)
+        image = image.crop((left, top, left + image_size, top + image_size))
+        pixels[position] = np.asarray(image).transpose(2, 0, 1)
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        for _ in pool.map(one, enumerate(sources)):
+            pass
+    return pixels
+
+
+def to_input(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return bytes (b, 3, h, w) as the network's normalised input."""
+    import torch
+
+    values = torch.from_numpy(pixels).to(device).float() / 255
+    mean, std = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in (MEAN, STD))
+    return (values - mean) / std
+
+
+def length(training: Training, images: int) -> int:
+    """Return the number of steps: as configured, or epochs times the batches of an epoch."""
+    if training.steps is not None:
+        return training.steps
+    assert training.epochs is not None
+    return training.epochs * max(1, images // training.batch_size)
+
+
+def balanced_batches(
+    strata: np.ndarray, batch_size: int, steps: int, generator: np.random.Generator, what: str
+) -> Iterator[np.ndarray]:
+    """Yield indices of batches that take each stratum equally often.
+
+    Each stratum is gone through in a new random order whenever it is used up, so no image is left out by chance.
+
+    Parameters
+    ----------
+    strata
+        (n,) the class, group or other part of each image; one value for all is plain shuffling.
+    """
+    import numpy as np
+
+    names = np.unique(strata)
+    members = [np.flatnonzero(strata == name) for name in names]
+    queues = [np.empty(0, np.int64) for _ in names]
+    turn = 0
+    for _ in progress(range(steps), what):
+        batch = []
+        # the turn runs on across batches, so that sizes which do not divide the batch balance out too
+        share = np.bincount((turn + np.arange(batch_size)) % len(names), minlength=len(names))
+        turn += batch_size
+        for number, count in enumerate(share):
+            while len(queues[number]) < count:
+                queues[number] = np.concatenate([queues[number], generator.permutation(members[number])])
+            batch.append(queues[number][:count])
+            queues[number] = queues[number][count:]
+        yield np.sort(np.concatenate(batch))  # sorted: reads of the array on disk go forward

@@ -1,0 +1,334 @@
+"""The configuration: typed, strict, and the only place where a setting has a name.
+
+`config.yaml` documents each value; these models refuse what is unknown or out of range. YAML reads ``1e-4`` as text and
+``1.0e-4`` as a number, so numbers are strict here and the message says how to write them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from fairdream.errors import UserError
+from fairdream.methods import METHODS
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.]*[A-Za-z0-9])?$", description="Letters, digits, _ and .")
+]
+Ratio = Annotated[float, Field(gt=0.5, lt=1.0)]
+MethodName = Literal[tuple(METHODS)]
+
+
+class Section(BaseModel):
+    """Base of all sections: no unknown key, no silent conversion, no change after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class DiffusionModel(Section):
+    """The base model: a hub id with a pinned revision, or a local folder in diffusers' layout."""
+
+    id: str = Field(description="Hub id (needs `revision`) or path of a local diffusers folder.")
+    revision: str | None = Field(None, description="Commit of the hub repository; a branch name would drift.")
+
+    @model_validator(mode="after")
+    def _pinned(self) -> Self:
+        # A folder is named as one: with a leading ./ or / or an existing path. Everything else is a hub id.
+        if not self.is_local and self.revision is None:
+            raise ValueError("a hub id needs a pinned `revision` (40 hexadecimal digits); a local folder must exist")
+        return self
+
+    @property
+    def is_local(self) -> bool:
+        """Whether `id` is a folder on this machine."""
+        return self.id.startswith((".", "/", "~")) or Path(self.id).is_dir()
+
+
+class ClipModel(Section):
+    """The CLIP model that embeds, clusters and filters: an open_clip architecture and its weights."""
+
+    name: str = Field(description="open_clip model name, or `local-dir:FOLDER`.")
+    pretrained: str | None = Field(None, description="open_clip tag such as `openai`; none for a `local-dir:`.")
+
+
+class EncoderModel(Section):
+    """The classifier's encoder and its initialisation."""
+
+    name: str = Field(description="A torchvision classification model such as `resnet50`, or `small_cnn`.")
+    weights: str | None = Field(None, description="torchvision weights such as `IMAGENET1K_V1`; none: random.")
+
+
+class Models(Section):
+    """The three networks that a run starts from."""
+
+    folder: str = Field(description="Where `fetch_model` keeps downloaded weights.")
+    diffusion: DiffusionModel
+    clip: ClipModel
+    encoder: EncoderModel
+
+
+class Table(Section):
+    """A table of images: one row an image."""
+
+    file: str = Field(description="CSV, TSV or Parquet file, relative to the data set's folder.")
+    path: str = Field("path", description="Column with the image's path, relative to `images`.")
+    label: str | None = Field("label", description="Column of the class.")
+    attribute: str | None = Field("attribute", description="Column of the bias attribute.")
+    split: str | None = Field("split", description="Column of the split.")
+
+
+class Prompts(Section):
+    """Prompt templates; {label}, {attribute} and {token} are replaced by the names in the data set's section."""
+
+    group: str = Field(description="Vanilla SD and LoRA: class and attribute.")
+    subject: str = Field(description="DreamBooth: `{token}` and the class.")
+    swapped: str = Field(description="A group drawn from another group's adapter; no token.")
+    negative: str = Field("{attribute}", description="Negative prompt of a swapped group; {attribute} is the source's.")
+    clip_label: str = Field("Photo of a {label}", description="CLIP-Label's text (paper, section 3.2).")
+
+
+class Source(Section):
+    """Where a data set lies and how its tables read: all that `check_data`, `index` and `split` need."""
+
+    folder: str = Field(description="Folder with the data set as its authors ship it.")
+    images: str = Field("", description="Image folder inside `folder`.")
+    tables: list[Table] = Field(min_length=1, description="One table, or several joined on their path column.")
+    label_values: dict[Name, str | int] | None = Field(None, description="Class -> its value in the table.")
+    attribute_values: dict[Name, str | int] | None = Field(None, description="Attribute -> its value in the table.")
+    split_values: dict[Literal["train", "validation", "test"], str | int] | None = Field(
+        None, description="Split -> its value in the table."
+    )
+    train_counts: dict[str, Count] = Field(
+        description="Training images of each `label-attribute` group at the original bias, checked against the data. "
+        "They fix the subjects and so every job before any data is read."
+    )
+
+    @field_validator("tables")
+    @classmethod
+    def _columns(cls, tables: list[Table]) -> list[Table]:
+        for role in ("label", "attribute", "split"):
+            if sum(getattr(table, role) is not None for table in tables) != 1:
+                raise ValueError(f"exactly one table must name the {role} column; give null in the others")
+        return tables
+
+
+class Dataset(Source):
+    """One biased data set, with the names its prompts use."""
+
+    origin: str = Field(description="Where to get it; shown when it is missing.")
+    labels: dict[Name, str] = Field(min_length=2, description="Class -> its words in prompts.")
+    attributes: dict[Name, str] = Field(min_length=2, description="Attribute -> its words in prompts.")
+    clusters: Count | None = Field(None, description="k of Clustered DreamBooth; none: the paper's rule.")
+    prompts: Prompts
+
+    @model_validator(mode="after")
+    def _groups(self) -> Self:
+        groups = {f"{label}-{attribute}" for label in self.labels for attribute in self.attributes}
+        if set(self.train_counts) != groups:
+            raise ValueError(f"train_counts must have exactly the groups {', '.join(sorted(groups))}")
+        for field, names in (("label_values", self.labels), ("attribute_values", self.attributes)):
+            values = getattr(self, field)
+            if values is not None and set(values) != set(names):
+                raise ValueError(f"{field} must have exactly the keys {', '.join(names)}")
+        return self
+
+    def reading(self) -> Source:
+        """Return the part that decides how the tables read, with the values in the tables spelled out.
+
+        The words of the prompts are not in it: a new word must not read the data anew.
+        """
+        values = {name: getattr(self, name) for name in Source.model_fields}
+        values["label_values"] = self.label_values or {name: name for name in self.labels}
+        values["attribute_values"] = self.attribute_values or {name: name for name in self.attributes}
+        values["split_values"] = self.split_values or {name: name for name in ("train", "validation", "test")}
+        return Source(**values)
+
+
+class Subjects(Section):
+    """Which training images each generator learns (paper, sections 3.1 and 4.2)."""
+
+    dreambooth_images: Count = Field(description="DreamBooth: min(this, |g|) images of each group.")
+    images_per_cluster: Count = Field(description="k = max(1, min(round(M / this), max_clusters)).")
+    max_clusters: Count
+    min_cluster_size: Count = Field(description="A smaller cluster takes its nearest images from its neighbours.")
+    n_init: Count = Field(description="Restarts of k-means.")
+
+
+class Swap(Section):
+    """When a conflicting group is drawn from its class's aligned group (paper, section 4, Fig. 3)."""
+
+    from_ratio: Ratio = Field(description="From this bias ratio on.")
+    min_images_for_own_model: Count = Field(description="A group with fewer training images is swapped at any bias.")
+    guidance_scale: Positive | None = Field(None, description="Guidance of swapped prompts; none: generate's.")
+
+
+class FinetuneValues(Section):
+    """Values of one adapter's training."""
+
+    rank: Count
+    alpha: Positive = Field(description="LoRA scale is alpha / rank.")
+    target_modules: list[str] = Field(min_length=1)
+    resolution: Count = Field(description="Pixels a side.")
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    max_grad_norm: Positive
+    batch_size: Count
+    steps: Count
+
+
+class Finetune(FinetuneValues):
+    """Training of the adapters; `overrides` changes values of single methods."""
+
+    token: str = Field(min_length=1, description="DreamBooth's [V].")
+    overrides: dict[MethodName, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _overrides_fit(self) -> Self:
+        for method in self.overrides:
+            self.of(method)
+        return self
+
+    def of(self, method: str) -> FinetuneValues:
+        """Return the values that hold for one method."""
+        own = {name: getattr(self, name) for name in FinetuneValues.model_fields}
+        return FinetuneValues(**{**own, **self.overrides.get(method, {})})
+
+
+class Generate(Section):
+    """Sampling of the synthetic images; the words are the stock pipeline's."""
+
+    images_per_group: Count = Field(description="M.")
+    shard_size: Count = Field(description="Images a job; in the shard's name, so a change makes new shards.")
+    scheduler: str = Field(description="Class name of a diffusers scheduler.")
+    num_inference_steps: Count
+    guidance_scale: Positive
+    adapter_scale: Positive = Field(description="Strength of the adapter at sampling.")
+    max_redraws: Count = Field(description="New seeds tried for a NaN, black or flat image before the job stops.")
+
+
+class Select(Section):
+    """Filtering by CLIP score (paper, eq. 1)."""
+
+    fraction: Fraction = Field(description="Share of each group that is kept.")
+    alpha: Fraction = Field(description="Weight of CLIP-Label against CLIP-Centroid.")
+    alpha_swapped: Fraction = Field(description="The same where groups are swapped: too few images for a centroid.")
+    standardize: bool = Field(description="z-score both terms within the group before they are summed.")
+
+
+class Training(Section):
+    """An optimiser and its length: exactly one of epochs and steps."""
+
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    momentum: Fraction
+    batch_size: Annotated[int, Field(ge=2)]
+    epochs: Count | None = None
+    steps: Count | None = None
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give exactly one of epochs and steps")
+        return self
+
+
+class Pretrain(Training):
+    """Stage 1: encoder and last layer on synthetic images (ERM: on the real ones)."""
+
+    beta: Fraction = Field(description="Loss = beta * CE + (1 - beta) * SupCon.")
+    temperature: Positive = Field(description="SupCon's temperature.")
+    image_size: Count = Field(description="Pixels a side.")
+    crop_scale: Fraction = Field(description="Smallest area of the random resized crop; 1: no crop.")
+    flip: bool = Field(description="Random horizontal flips.")
+
+
+class Retrain(Training):
+    """Stage 2: the last layer on the real images."""
+
+    beta: Fraction = Field(description="Weight of CE, as in stage 1; SupCon has no gradient on a frozen encoder.")
+
+
+class Tables(Section):
+    """How the tables are printed."""
+
+    mark_all_rows: bool = Field(description="Mark best and second among all rows, not only the synthetic-data ones.")
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    results: str
+    seed: int = Field(ge=0, description="Root of every random stream but the classifiers'.")
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="Seeds of the classifiers.")
+    biases: list[Literal["original"] | Ratio] = Field(min_length=1)
+    methods: list[MethodName] = Field(min_length=1)
+    datasets: dict[Name, Dataset] = Field(min_length=1)
+    models: Models
+    subjects: Subjects
+    swap: Swap
+    finetune: Finetune
+    generate: Generate
+    select: Select
+    pretrain: Pretrain
+    retrain: Retrain
+    tables: Tables
+
+    @field_validator("seeds", "biases", "methods")
+    @classmethod
+    def _unique(cls, values: list) -> list:
+        if len(set(values)) != len(values):
+            raise ValueError("the same value stands twice")
+        return values
+
+
+def load_config(path: str | Path) -> Config:
+    """Read and validate a configuration file.
+
+    Raises
+    ------
+    UserError
+        One line for each wrong value: its key, the value and what is allowed.
+    """
+    try:
+        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot read the configuration: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: this is not valid YAML: {error}") from None
+    return validate_config(raw, path)
+
+
+def validate_config(raw: Any, path: str | Path = "config") -> Config:
+    """Validate plain values, as YAML reads them; see `load_config`."""
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: expected sections with keys and values, found {raw!r}")
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        lines = [_explain(detail) for detail in error.errors()]
+        raise UserError(
+            f"{path}: {len(lines)} value(s) to mend:\n" + "\n".join(f"  {line}" for line in lines)
+        ) from None
+
+
+def _explain(detail: dict) -> str:
+    # pydantic names the branch of a union in the location; the user only wrote the keys and list positions
+    key = ".".join(
+        str(part) for part in detail["loc"] if not str(part).startswith(("literal[", "constrained-", "float"))
+    )
+    value, kind = detail["input"], detail["type"]
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key (value {value!r}); remove it or check its spelling"
+    if kind == "missing":
+        return f"{key}: this key is missing"
+    if kind == "float_type" and isinstance(value, str):
+        return f"{key}: {value!r} is text to YAML; write a number with a point, such as 1.0e-4"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if isinstance(value, (dict, BaseModel)) else f"{key}: {value!r}: {message}"

@@ -1,0 +1,65 @@
+"""Reading images the same way everywhere, and the Parquet form in which synthetic ones are kept.
+
+A shard's column `image` is a struct ``{bytes, path}``, which pandas and pyarrow read, and
+Hugging Face `datasets` reads as images.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fairdream.errors import UserError
+from fairdream.files import atomic
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+
+def open_rgb(source: str | Path | bytes) -> Image.Image:
+    """Return an image as 8-bit RGB, turned as its EXIF orientation says.
+
+    Raises
+    ------
+    UserError
+        When the file is missing or no readable image; the message names it.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{'a stored image' if isinstance(source, bytes) else source}: {error}") from None
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """Return the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def write_shard(path: str | Path, rows: Sequence[dict[str, Any]], metadata: dict[str, str]) -> None:
+    """Write image rows (`image` as PNG bytes, `id`, and plain columns) as a Parquet shard."""
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    columns["image"] = [{"bytes": row["image"], "path": f"{row['id'].replace('/', '_')}.png"} for row in rows]
+    table = pa.table(
+        {n: pa.array(values, type=IMAGE_TYPE if n == "image" else None) for n, values in columns.items()}
+    ).replace_schema_metadata({"huggingface": '{"info": {"features": {"image": {"_type": "Image"}}}}', **metadata})
+    with atomic(path) as temporary:
+        # images are compressed already; small row groups let a reader take a few
+        pq.write_table(table, temporary, compression="none", row_group_size=100)
+
+
+def read_pngs(path: str | Path) -> dict[str, bytes]:
+    """Return the PNG bytes of a shard's images by id."""
+    table = pq.read_table(path, columns=["id", "image"])
+    return {row["id"]: row["image"]["bytes"] for row in table.to_pylist()}

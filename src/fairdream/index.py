@@ -1,0 +1,124 @@
+"""The index: the authors' tables as one table of id, path, split, label, attribute and content hash."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairdream.bias import group_name
+from fairdream.config import Source
+from fairdream.errors import UserError
+from fairdream.files import atomic
+from fairdream.job import LOGGER
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def index(manifest: str, index: str, config: Source) -> None:
+    """Write the index of a data set after opening every image once.
+
+    Raises
+    ------
+    UserError
+        For a missing column, an unknown value, a missing or broken image, or group counts that differ from
+        `train_counts`; the message names the table, the row and the file.
+    """
+    import pandas as pd
+
+    files = pd.read_parquet(manifest).set_index("path")
+    table = read_tables(config)
+    prefix = f"{config.images}/" if config.images else ""
+    table["path"] = prefix + table["path"]
+    absent = table.loc[~table["path"].isin(files.index), "path"]
+    if len(absent):
+        raise UserError(f"{config.folder}: {len(absent)} image(s) of the table are missing, first {absent.iloc[0]}")
+    table["sha256"] = files.loc[table["path"], "sha256"].to_numpy()
+    _open_all([Path(config.folder, path) for path in table["path"]])
+    _check_counts(table, config)
+    table = table.sort_values("path", ignore_index=True)
+    # the path is the id: unique, stable when rows are added, and readable in every later table
+    table.insert(0, "id", table["path"])
+    table["folder"] = config.folder
+    with atomic(index) as path:
+        table.to_parquet(path, index=False)
+
+
+def read_tables(config: Source) -> pd.DataFrame:
+    """Read and join the tables; return path, label, attribute and split with the configuration's own names."""
+    import pandas as pd
+
+    joined: pd.DataFrame | None = None
+    values = {"label": config.label_values, "attribute": config.attribute_values, "split": config.split_values}
+    for table in config.tables:
+        file = Path(config.folder, table.file)
+        wanted = {"path": table.path, "label": table.label, "attribute": table.attribute, "split": table.split}
+        wanted = {role: column for role, column in wanted.items() if column is not None}
+        raw = _read(file)
+        lost = sorted(set(wanted.values()) - set(raw.columns))
+        if lost:
+            raise UserError(f"{file}: no column {', '.join(lost)}; it has {', '.join(map(str, raw.columns))}")
+        part = pd.DataFrame({role: raw[column] for role, column in wanted.items()})
+        if part["path"].duplicated().any():
+            raise UserError(f"{file}: {part.loc[part['path'].duplicated(), 'path'].iloc[0]} stands twice")
+        for role in wanted.keys() & values.keys():
+            names = {str(value): name for name, value in values[role].items()}
+            # as text on both sides: a value may be 1 in the table and "1" in the configuration
+            read = part[role].astype(str)
+            unknown = ~read.isin(names.keys())
+            if unknown.any():
+                row = int(unknown.to_numpy().argmax())
+                raise UserError(
+                    f"{file}: row {row + 2}: {wanted[role]} is {read.iloc[row]!r}; allowed: {', '.join(sorted(names))}"
+                )
+            part[role] = read.map(names)
+        joined = part if joined is None else joined.merge(part, on="path", how="inner", validate="1:1")
+    assert joined is not None
+    return joined[["path", "split", "label", "attribute"]]
+
+
+def _read(file: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        if file.suffix == ".parquet":
+            return pd.read_parquet(file)
+        return pd.read_csv(file, sep="\t" if file.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read as a table: {error}") from None
+
+
+def _open_all(paths: list[Path]) -> None:
+    from PIL import Image
+
+    def problem(path: Path) -> str | None:
+        try:
+            with Image.open(path) as image:
+                image.load()
+        except Exception as error:
+            return f"{path}: {error}"
+        return None
+
+    # decoding releases the interpreter's lock
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        problems = [text for text in pool.map(problem, paths, chunksize=64) if text]
+    if problems:
+        raise UserError(f"{len(problems)} image(s) cannot be opened:\n" + "\n".join(problems[:20]))
+
+
+def _check_counts(table: pd.DataFrame, config: Source) -> None:
+    train = table[table["split"] == "train"]
+    found = {group: 0 for group in config.train_counts}
+    for (label, attribute), rows in train.groupby(["label", "attribute"]):
+        found[group_name(label, attribute)] = len(rows)
+    for group in sorted(found):
+        LOGGER.info("%s: %d training images", group, found[group])
+    wrong = [
+        f"{g}: {n} found, {config.train_counts[g]} stated" for g, n in found.items() if n != config.train_counts[g]
+    ]
+    if wrong:
+        raise UserError(
+            f"{config.folder}: the training groups differ from train_counts ({'; '.join(wrong)}). "
+            "Is this the data set's official split? For your own data, write the counts found."
+        )

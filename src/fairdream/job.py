@@ -1,0 +1,94 @@
+"""What surrounds every job: its log, its threads, its progress bar, and how it fails.
+
+`run` is the one call of each script in `workflow/scripts`. With a warm server (see `fairdream.warm`) the function runs
+in a fork of a process that has the heavy libraries loaded already; otherwise it runs here.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fairdream.errors import UserError
+
+T = TypeVar("T")
+LOGGER = logging.getLogger("fairdream")
+_terminal: int | None = None  # the terminal's file descriptor, where there is one, for progress bars
+
+
+def run(function: Callable[..., None], log: str, threads: int = 1, **arguments: Any) -> None:
+    """Call `function(**arguments)` as a job and end the process with its outcome.
+
+    Parameters
+    ----------
+    function
+        A public function of a stage's module.
+    log
+        The rule's log file. Everything the job prints goes there.
+    threads
+        Threads of torch and of the linear algebra libraries.
+    """
+    from fairdream import warm
+
+    address = os.environ.get(warm.ADDRESS)
+    if address:
+        sys.exit(warm.request(address, function, log, threads, arguments))
+    sys.exit(call(function, log, threads, arguments))
+
+
+def call(function: Callable[..., None], log: str, threads: int, arguments: dict[str, Any]) -> int:
+    """Run a job in this process and return its exit status."""
+    global _terminal
+    path = Path(log)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if os.isatty(2):
+        _terminal = os.dup(2)
+    with open(path, "w", encoding="utf-8", buffering=1) as file:
+        # file descriptors, not sys.stdout: C++ libraries print too
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    # what the warm server has loaded read its variables long ago
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+    if "threadpoolctl" in sys.modules:
+        sys.modules["threadpoolctl"].threadpool_limits(threads)
+    try:
+        function(**arguments)
+    except UserError as error:
+        LOGGER.error("%s", error)
+        return 1
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return 0
+
+
+def progress(items: Sequence[T], what: str) -> Iterator[T]:
+    """Pass items through with a progress bar on the terminal, or a line in the log for every tenth of them."""
+    from tqdm import tqdm
+
+    if _terminal is not None:
+        with open(_terminal, "w", closefd=False) as terminal:
+            yield from tqdm(items, desc=what, file=terminal, leave=False, dynamic_ncols=True)
+        return
+    started = time.monotonic()
+    step = max(1, len(items) // 10)
+    for done, item in enumerate(items, 1):
+        yield item
+        if done % step == 0 or done == len(items):
+            rate = done / (time.monotonic() - started)
+            LOGGER.info(
+                "%s: %d of %d, %.2f a second, %.0f s left", what, done, len(items), rate, (len(items) - done) / rate
+            )

@@ -1,0 +1,85 @@
+"""The manifest: every file of a data set with its size, time stamp and content hash.
+
+A folder is one time stamp to Snakemake, so an image edited inside it goes unseen. The manifest stands for the content:
+`refresh` compares sizes and time stamps at the start of a run, hashes only what differs, and writes the manifest anew
+only when content changed. A touched image is no change.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fairdream.config import Source
+from fairdream.errors import UserError
+from fairdream.files import atomic
+from fairdream.identity import file_digest
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+SCHEMA = pa.schema([("path", pa.string()), ("size", pa.int64()), ("mtime_ns", pa.int64()), ("sha256", pa.string())])
+
+
+def missing_data(config: Source) -> list[str]:
+    """Return what of the data set is not there: its folder, or tables in it."""
+    folder = Path(config.folder)
+    if not folder.is_dir():
+        return [str(folder)]
+    return [str(folder / table.file) for table in config.tables if not (folder / table.file).is_file()]
+
+
+def check_data(manifest: str, config: Source) -> None:
+    """Write the manifest of a data set's tables and images.
+
+    Raises
+    ------
+    UserError
+        When the folder or a table is missing.
+    """
+    missing = missing_data(config)
+    if missing:
+        raise UserError(f"{', '.join(missing)}: not found")
+    _write(_scan(config, {}), manifest)
+
+
+def refresh(manifest: str | Path, config: Source) -> bool:
+    """Rewrite an existing manifest if content changed since; tell whether it did."""
+    if not Path(manifest).is_file() or missing_data(config):
+        return False
+    known = {row["path"]: row for row in pq.read_table(manifest).to_pylist()}
+    rows = _scan(config, known)
+    if {row["path"]: row["sha256"] for row in rows} == {path: row["sha256"] for path, row in known.items()}:
+        return False
+    _write(rows, manifest)
+    return True
+
+
+def _scan(config: Source, known: dict[str, dict]) -> list[dict]:
+    folder = Path(config.folder)
+    rows = []
+    for path in _files(folder, config):
+        stat = path.stat()
+        name = path.relative_to(folder).as_posix()
+        old = known.get(name)
+        same = old is not None and (old["size"], old["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
+        sha256 = old["sha256"] if same else file_digest(path)
+        rows.append({"path": name, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha256})
+    return sorted(rows, key=lambda row: row["path"])
+
+
+def _files(folder: Path, config: Source) -> Iterator[Path]:
+    for table in config.tables:
+        yield folder / table.file
+    # os.walk does not follow links to folders, so a loop of links ends
+    for parent, _, names in os.walk(folder / config.images):
+        for name in names:
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                yield Path(parent, name)
+
+
+def _write(rows: list[dict], manifest: str | Path) -> None:
+    with atomic(manifest) as path:
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path)

@@ -1,0 +1,149 @@
+"""What a run consists of: groups, subjects and shards of each data set, bias and method, from the configuration alone.
+
+Words: a *subject* is a set of training images that one adapter learns; a *shard* is a range of one subject's images;
+a group is *swapped* when its images are drawn from the adapter of its class's aligned group (paper, Fig. 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fairdream.bias import ORIGINAL, aligned_groups, counts_at, label_of
+from fairdream.config import Config
+from fairdream.errors import UserError
+from fairdream.methods import METHODS
+
+ANY_BIAS = "any"
+NO_SUBJECT = "base"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Images start..stop-1 of one subject, drawn for one group."""
+
+    group: str
+    subject: str
+    start: int
+    stop: int
+
+    @property
+    def name(self) -> str:
+        """The shard's file name without its ending."""
+        return f"{self.start:06d}-{self.stop:06d}"
+
+
+def biases(config: Config) -> list[str]:
+    """Return the biases as they stand in paths."""
+    return [str(bias) for bias in config.biases]
+
+
+def groups(config: Config, dataset: str) -> list[str]:
+    """Return the groups of a data set, sorted."""
+    return sorted(config.datasets[dataset].train_counts)
+
+
+def number_of_clusters(config: Config, dataset: str) -> int:
+    """Return k = max(1, min(round(M / 20), 20)), M the smallest group at the original bias (paper, section 4.2)."""
+    own = config.datasets[dataset]
+    if own.clusters is not None:
+        return own.clusters
+    smallest = min(own.train_counts.values())
+    return max(1, min(round(smallest / config.subjects.images_per_cluster), config.subjects.max_clusters))
+
+
+def swapped_groups(config: Config, dataset: str, bias: str) -> list[str]:
+    """Return the groups without an adapter of their own at this bias."""
+    original = config.datasets[dataset].train_counts
+    severe = bias != ORIGINAL and float(bias) >= config.swap.from_ratio
+    counts, aligned = counts_at(original, bias), aligned_groups(original).values()
+    return [
+        group
+        for group in sorted(counts)
+        if group not in aligned and (severe or counts[group] < config.swap.min_images_for_own_model)
+    ]
+
+
+def source_group(config: Config, dataset: str, bias: str, group: str) -> str:
+    """Return the group whose adapters draw this group."""
+    if group in swapped_groups(config, dataset, bias):
+        return aligned_groups(config.datasets[dataset].train_counts)[label_of(group)]
+    return group
+
+
+def is_swapped_prompt(config: Config, dataset: str, bias: str, method: str, group: str) -> bool:
+    """Tell whether the group is drawn with the swapped prompt: no token, a negative prompt for the source attribute.
+
+    A mirrored method draws the aligned group of a class with a swapped group in the same way.
+    """
+    swapped = swapped_groups(config, dataset, bias)
+    if METHODS[method].mirrored:
+        return label_of(group) in {label_of(other) for other in swapped}
+    return METHODS[method].subjects is not None and group in swapped
+
+
+def methods_at(config: Config, dataset: str, bias: str) -> list[str]:
+    """Return the methods with a row at this bias: a mirrored one only where a group is swapped."""
+    swapped = bool(swapped_groups(config, dataset, bias))
+    return [method for method in config.methods if swapped or not METHODS[method].mirrored]
+
+
+def trained_groups(config: Config, dataset: str, bias: str) -> list[str]:
+    """Return the groups that train an adapter at this bias."""
+    swapped = swapped_groups(config, dataset, bias)
+    return [group for group in groups(config, dataset) if group not in swapped]
+
+
+def adapter_method(method: str) -> str:
+    """Return the method whose adapters this method draws from."""
+    return METHODS[method].adapters_of or method
+
+
+def subjects_of(config: Config, dataset: str, method: str, group: str) -> list[str]:
+    """Return the subjects that the images of a group are learnt as."""
+    kind = METHODS[method].subjects
+    if kind is None:
+        return [NO_SUBJECT]
+    if kind == "group":
+        return [group]
+    return [f"{group}-c{index:02d}" for index in range(number_of_clusters(config, dataset))]
+
+
+def image_bias(method: str, bias: str) -> str:
+    """Return the bias folder of a method's images: ``any`` where they do not depend on the training set."""
+    return ANY_BIAS if METHODS[method].subjects is None else bias
+
+
+def shards(config: Config, dataset: str, bias: str, method: str) -> list[Shard]:
+    """Return all shards of a method; the remainder of M / k goes to the first subjects."""
+    result = []
+    total, size = config.generate.images_per_group, config.generate.shard_size
+    for group in groups(config, dataset):
+        source = group if METHODS[method].subjects is None else source_group(config, dataset, bias, group)
+        subjects = subjects_of(config, dataset, method, source)
+        for index, subject in enumerate(subjects):
+            images = total // len(subjects) + (index < total % len(subjects))
+            result += [Shard(group, subject, start, min(start + size, images)) for start in range(0, images, size)]
+    return result
+
+
+def check_plan(config: Config) -> None:
+    """Stop before the first job when a group is too small for what is asked of it.
+
+    Raises
+    ------
+    UserError
+        Names the group, its size, what needs more and the keys that change it.
+    """
+    smallest_cluster = config.subjects.min_cluster_size
+    for dataset in config.datasets:
+        k = number_of_clusters(config, dataset)
+        for bias in biases(config):
+            counts = counts_at(config.datasets[dataset].train_counts, bias)
+            clustered = [m for m in methods_at(config, dataset, bias) if METHODS[m].subjects == "cluster"]
+            for group in trained_groups(config, dataset, bias):
+                if clustered and counts[group] < smallest_cluster * k:
+                    raise UserError(
+                        f"datasets.{dataset}: group {group} has {counts[group]} training images at bias {bias}, "
+                        f"{clustered[0]} needs {smallest_cluster * k} ({smallest_cluster} for each of {k} clusters): "
+                        f"lower datasets.{dataset}.clusters or raise swap.min_images_for_own_model"
+                    )

@@ -1,0 +1,48 @@
+"""Scoring: CLIP-Label and the CLIP embedding of every synthetic image (paper, section 3.2).
+
+CLIP-Centroid is the embedding's product with a group's centroid, so it is left to `fairdream.select`: neither another
+alpha nor another training set costs a GPU job.
+"""
+
+from __future__ import annotations
+
+from fairdream.clip import Clip
+from fairdream.config import ClipModel, Section
+from fairdream.files import atomic
+from fairdream.images import open_rgb, read_pngs
+
+
+class ScoreJob(Section):
+    """What scoring needs beside the images."""
+
+    clip: ClipModel
+    prompt: str
+
+
+def score(images: str, model: str, scores: str, config: ScoreJob, batch_size: int) -> None:
+    """Write `id`, `clip_label` and `embedding` (d values, unit length) of each image of a shard.
+
+    Parameters
+    ----------
+    model
+        Manifest of the CLIP weights.
+    batch_size
+        Images a forward pass.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pngs = read_pngs(images)
+    clip = Clip(config.clip, model)
+    embeddings = clip.embed_images(open_rgb, list(pngs.values()), batch_size)  # (n, d)
+    label = embeddings @ clip.embed_text(config.prompt)  # (n,)
+    table = pa.table(
+        {
+            "id": list(pngs),
+            "clip_label": pa.array(label.astype(np.float64)),
+            "embedding": pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), embeddings.shape[1]),
+        }
+    )
+    with atomic(scores) as path:
+        pq.write_table(table, path)

@@ -1,0 +1,133 @@
+"""A warm server: pays for the imports of torch, diffusers and the like once a run, not once a job.
+
+``python -m fairdream.warm COMMAND...`` runs the command (Snakemake) and, while it runs, answers its jobs. The first
+job that asks makes the server import the heavy libraries; each job is then a fork of it, about a hundredth of a second
+instead of four to fifteen. Only third-party libraries are imported before the fork, so an edited stage is always read
+anew. Without the server every job runs in its own process, with the same results.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from multiprocessing.connection import Client, Connection, Listener
+from typing import Any
+
+ADDRESS = "FAIRDREAM_WARM"
+# Submodules too: diffusers and transformers load their classes on first use.
+LIBRARIES = (
+    "numpy",
+    "pandas",
+    "pyarrow.parquet",
+    "sklearn.cluster",
+    "torch",
+    "torchvision.transforms.v2",
+    "open_clip",
+    "accelerate",
+    "peft",
+    "diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion",
+)
+
+
+def request(address: str, function: Callable[..., None], log: str, threads: int, arguments: dict[str, Any]) -> int:
+    """Have the server at `address` run a job; return its exit status, 1 when the server or the job died."""
+    with Client(address, family="AF_UNIX") as connection:
+        connection.send((function.__module__, function.__qualname__, log, threads, arguments, os.getcwd(), sys.path))
+        try:
+            return connection.recv()
+        except EOFError:
+            print(f"the job's process died; its log is {log}", file=sys.stderr)
+            return 1
+
+
+def main(command: list[str]) -> int:
+    """Run a command with a warm server beside it and return the command's exit status."""
+    # a folder that only this user can enter: who can connect can run code
+    with tempfile.TemporaryDirectory(prefix="fairdream-") as folder:
+        address = os.path.join(folder, "socket")
+        # the listener stays open here too: closing it would remove the socket
+        with Listener(address, family="AF_UNIX", backlog=64) as listener:
+            server = os.fork()
+            if server == 0:
+                _serve(listener)
+            try:
+                return _run(command, address)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(server, signal.SIGTERM)
+                os.waitpid(server, 0)
+
+
+def _run(command: list[str], address: str) -> int:
+    process = subprocess.Popen(command, env={**os.environ, ADDRESS: address})
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue  # Snakemake got it too and ends its jobs; wait for it
+
+
+def _serve(listener: Listener) -> None:
+    children: set[int] = set()
+
+    def stop(*_: object) -> None:
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        os._exit(0)
+
+    def reap(*_: object) -> None:
+        for child in list(children):
+            with contextlib.suppress(ChildProcessError):
+                if os.waitpid(child, os.WNOHANG)[0]:
+                    children.discard(child)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, reap)
+    loaded = False
+    while True:
+        connection = listener.accept()
+        if not loaded:
+            for name in LIBRARIES:
+                importlib.import_module(name)
+            loaded = True
+        child = os.fork()
+        if child == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _answer(connection)
+        children.add(child)
+        connection.close()
+
+
+def _answer(connection: Connection) -> None:
+    status = 1
+    try:
+        module, name, log, threads, arguments, folder, path = connection.recv()
+
+        def watch() -> None:
+            # the asking process never writes again: anything to read means that it is gone, killed by Snakemake
+            connection.poll(None)
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+        os.chdir(folder)
+        sys.path[:] = path
+        from fairdream.job import call
+
+        status = call(getattr(importlib.import_module(module), name), log, threads, arguments)
+        connection.send(status)
+    finally:
+        os._exit(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,13 @@
+"""Write the manifest of a data set's files."""
+
+from fairdream.config import Source
+from fairdream.job import run
+from fairdream.manifest import check_data
+
+run(
+    check_data,
+    log=snakemake.log[0],
+    threads=snakemake.threads,
+    manifest=snakemake.output.manifest,
+    config=Source(**snakemake.params.cfg),
+)

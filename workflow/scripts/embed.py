@@ -1,0 +1,17 @@
+"""Embed the training images with CLIP."""
+
+from fairdream.config import ClipModel
+from fairdream.embed import embed
+from fairdream.job import run
+
+run(
+    embed,
+    log=snakemake.log[0],
+    threads=snakemake.threads,
+    index=snakemake.input.index,
+    model=snakemake.input.model,
+    embeddings=snakemake.output.embeddings,
+    store=snakemake.resources.store,
+    config=ClipModel(**snakemake.params.cfg),
+    batch_size=snakemake.resources.batch,
+)

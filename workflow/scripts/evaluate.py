@@ -1,0 +1,14 @@
+"""Turn predictions into metrics."""
+
+from fairdream.evaluate import evaluate
+from fairdream.job import run
+
+run(
+    evaluate,
+    log=snakemake.log[0],
+    threads=snakemake.threads,
+    predictions=snakemake.input.predictions,
+    metrics=snakemake.output.metrics,
+    names=snakemake.params.cfg["names"],
+    train_counts=snakemake.params.cfg["train_counts"],
+)

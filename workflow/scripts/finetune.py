@@ -1,0 +1,17 @@
+"""Train the adapter of one subject."""
+
+from fairdream.finetune import FinetuneJob, finetune
+from fairdream.job import run
+
+run(
+    finetune,
+    log=snakemake.log[0],
+    threads=snakemake.threads,
+    subject=snakemake.input.subject,
+    model=snakemake.input.model,
+    adapter=snakemake.output.adapter,
+    history=snakemake.output.history,
+    store=snakemake.resources.store,
+    code=snakemake.params.code,
+    config=FinetuneJob(**snakemake.params.cfg),
+)

@@ -1,0 +1,14 @@
+"""Read the authors' tables and open every image once."""
+
+from fairdream.config import Source
+from fairdream.index import index
+from fairdream.job import run
+
+run(
+    index,
+    log=snakemake.log[0],
+    threads=snakemake.threads,
+    manifest=snakemake.input.manifest,
+    index=snakemake.output.index,
+    config=Source(**snakemake.params.cfg),
+)

@@ -1,0 +1,16 @@
+"""Stage 1: train encoder and last layer."""
+
+from fairdream.job import run
+from fairdream.pretrain import PretrainJob, pretrain
+
+run(
+    pretrain,
+    log=snakemake.log[0],
+    threads=snakemake.threads,
+    selected=snakemake.input.get("selected"),
+    split=snakemake.input.get("split"),
+    weights=snakemake.input.weights,
+    stage1=snakemake.output.stage1,
+    seed=int(snakemake.wildcards.seed),
+    config=PretrainJob(**snakemake.params.cfg),
+)

@@ -1,0 +1,16 @@
+"""Stage 2: apply a recipe and predict every real image."""
+
+from fairdream.job import run
+from fairdream.retrain import RetrainJob, retrain
+
+run(
+    retrain,
+    log=snakemake.log[0],
+    threads=snakemake.threads,
+    stage1=snakemake.input.stage1,
+    split=snakemake.input.split,
+    weights=snakemake.output.weights,
+    predictions=snakemake.output.predictions,
+    seed=int(snakemake.wildcards.seed),
+    config=RetrainJob(**snakemake.params.cfg),
+)

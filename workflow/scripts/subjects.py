@@ -1,0 +1,14 @@
+"""Choose which images each adapter learns."""
+
+from fairdream.job import run
+from fairdream.subjects import subjects
+
+run(
+    subjects,
+    log=snakemake.log[0],
+    threads=snakemake.threads,
+    split=snakemake.input.split,
+    embeddings=snakemake.input.get("embeddings"),
+    index=snakemake.output.index,
+    **snakemake.params.cfg,
+)

@@ -1,0 +1,15 @@
+"""Write Table 1."""
+
+from fairdream.job import run
+from fairdream.tabulate import tabulate
+
+run(
+    tabulate,
+    log=snakemake.log[0],
+    threads=snakemake.threads,
+    metrics=list(snakemake.input.metrics),
+    csv=snakemake.output.csv,
+    markdown=snakemake.output.markdown,
+    latex=snakemake.output.latex,
+    mark_all_rows=snakemake.params.cfg["mark_all_rows"],
+)

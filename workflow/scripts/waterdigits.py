@@ -1,0 +1,14 @@
+"""Compose the embedded data set."""
+
+from pathlib import Path
+
+from fairdream.demo.waterdigits import write_waterdigits
+from fairdream.job import run
+
+run(
+    write_waterdigits,
+    log=snakemake.log[0],
+    threads=snakemake.threads,
+    folder=Path(snakemake.output.table).parent,
+    seed=snakemake.params.cfg["seed"],
+)
