@@ -7,12 +7,8 @@ ROOT = Path(workflow.basedir)
 # The one way in which scripts find the library, in a virtual environment, a conda environment, a container and on a
 # cluster's node alike: each of them parses this file and hands the variable down.
 sys.path.insert(0, str(ROOT / "src"))
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [
-        str(ROOT / "src"),
-        *filter(None, [os.environ.get("PYTHONPATH", "").replace(str(ROOT / "src"), "").strip(os.pathsep)]),
-    ]
-)
+python_path = [str(ROOT / "src"), *filter(None, os.getenv("PYTHONPATH", "").split(os.pathsep))]
+os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 
 from fairdream import manifest, plan, sections
 from fairdream.config import validate_config
