@@ -7,6 +7,7 @@ kept until the shard is complete, so a killed job goes on with the same bytes.
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from fairdream.basemodel import model_identity, model_path
 from fairdream.config import Section
 from fairdream.device import best_device, inference_dtype
 from fairdream.errors import UserError
+from fairdream.files import atomic, write_text
 from fairdream.identity import digest, file_digest, seed_of
 from fairdream.images import encode_png, write_shard
 from fairdream.job import LOGGER, progress
@@ -76,7 +78,11 @@ def generate(
 
     start, stop = map(int, shard.split("-"))
     made_of = [config.model_dump(), code, group, subject, model_identity(model), adapter and file_digest(adapter)]
-    folder = Path(store, "batches", digest([*made_of, start, stop, batch_size])[:32])
+    made_of += [start, stop]
+    finished = Path(store, "shards", f"{digest(made_of)[:32]}.json")
+    if _copy_finished(finished, images):
+        return
+    folder = Path(store, "batches", digest([*made_of, batch_size])[:32])
     pipeline = None
     rows: list[dict[str, Any]] = []
     for first in progress(range(start, stop, batch_size), f"Drawing {group} with {subject}"):
@@ -89,7 +95,24 @@ def generate(
     redrawn = sum(row["redraws"] for row in rows)
     LOGGER.info("%d images, %d redrawn because they were NaN, black or flat", len(rows), redrawn)
     write_shard(images, rows, {"redrawn": str(redrawn)})
+    write_text(finished, json.dumps({"path": images, "sha256": file_digest(images)}) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _copy_finished(finished: Path, images: str) -> bool:
+    """Copy the same shard from where it stands already, if it does: an aligned group is the same at every bias.
+
+    The store keeps a note of the place and not the images themselves, which would be there twice.
+    """
+    if not finished.is_file():
+        return False
+    note = json.loads(finished.read_text(encoding="utf-8"))
+    if not Path(note["path"]).is_file() or file_digest(note["path"]) != note["sha256"]:
+        return False
+    LOGGER.info("the same images stand in %s", note["path"])
+    with atomic(images) as path:
+        shutil.copyfile(note["path"], path)
+    return True
 
 
 def load_pipeline(path: str, adapter: str | None, config: GenerateJob) -> Any:
