@@ -155,7 +155,7 @@ class Subjects(Section):
 
     dreambooth_images: Count = Field(description="DreamBooth: min(this, |g|) images of each group.")
     images_per_cluster: Count = Field(description="k = max(1, min(round(M / this), max_clusters)).")
-    max_clusters: Count
+    max_clusters: Count = Field(description="Upper limit of k, and so of the adapters of a group.")
     min_cluster_size: Count = Field(description="A smaller cluster takes its nearest images from its neighbours.")
     n_init: Count = Field(description="Restarts of k-means.")
 
@@ -171,23 +171,25 @@ class Swap(Section):
 class FinetuneValues(Section):
     """Values of one adapter's training."""
 
-    rank: Count
+    rank: Count = Field(description="Rank of the LoRA matrices.")
     alpha: Positive = Field(description="LoRA scale is alpha / rank.")
-    target_modules: list[str] = Field(min_length=1)
+    target_modules: list[str] = Field(min_length=1, description="Names of the UNet's layers that get a LoRA matrix.")
     resolution: Count = Field(description="Pixels a side.")
-    learning_rate: Positive
-    weight_decay: Annotated[float, Field(ge=0.0)]
-    warmup_steps: Annotated[int, Field(ge=0)]
-    max_grad_norm: Positive
-    batch_size: Count
-    steps: Count
+    learning_rate: Positive = Field(description="AdamW's, after the warm-up; constant.")
+    weight_decay: float = Field(ge=0.0, description="AdamW's.")
+    warmup_steps: int = Field(ge=0, description="Steps over which the learning rate rises linearly.")
+    max_grad_norm: Positive = Field(description="Gradients of an adapter are scaled down to this norm.")
+    batch_size: Count = Field(description="Images a step.")
+    steps: Count = Field(description="Optimiser steps of each adapter.")
 
 
 class Finetune(FinetuneValues):
     """Training of the adapters; `overrides` changes values of single methods."""
 
     token: str = Field(min_length=1, description="DreamBooth's [V].")
-    overrides: dict[MethodName, dict[str, Any]] = Field(default_factory=dict)
+    overrides: dict[MethodName, dict[str, Any]] = Field(
+        default_factory=dict, description="Method -> values that differ for it."
+    )
 
     @model_validator(mode="after")
     def _overrides_fit(self) -> Self:
@@ -207,8 +209,8 @@ class Generate(Section):
     images_per_group: Count = Field(description="M.")
     shard_size: Count = Field(description="Images a job; in the shard's name, so a change makes new shards.")
     scheduler: str = Field(description="Class name of a diffusers scheduler.")
-    num_inference_steps: Count
-    guidance_scale: Positive
+    num_inference_steps: Count = Field(description="Denoising steps an image.")
+    guidance_scale: Positive = Field(description="Classifier-free guidance; 1 or less: none.")
     adapter_scale: Positive = Field(description="Strength of the adapter at sampling.")
     max_redraws: Count = Field(description="New seeds tried for a NaN, black or flat image before the job stops.")
 
@@ -225,12 +227,12 @@ class Select(Section):
 class Training(Section):
     """An optimiser and its length: exactly one of epochs and steps."""
 
-    learning_rate: Positive
-    weight_decay: Annotated[float, Field(ge=0.0)]
-    momentum: Fraction
-    batch_size: Annotated[int, Field(ge=2)]
-    epochs: Count | None = None
-    steps: Count | None = None
+    learning_rate: Positive = Field(description="SGD's; constant.")
+    weight_decay: float = Field(ge=0.0, description="SGD's.")
+    momentum: Fraction = Field(description="SGD's; 0: plain SGD.")
+    batch_size: int = Field(ge=2, description="Images a step.")
+    epochs: Count | None = Field(None, description="Passes over the images; or give `steps`.")
+    steps: Count | None = Field(None, description="Optimiser steps; or give `epochs`.")
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -264,12 +266,14 @@ class Tables(Section):
 class Config(Section):
     """The whole configuration."""
 
-    results: str
+    results: str = Field(description="Folder of everything that the run writes.")
     seed: int = Field(ge=0, description="Root of every random stream but the classifiers'.")
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="Seeds of the classifiers.")
-    biases: list[Literal["original"] | Ratio] = Field(min_length=1)
-    methods: list[MethodName] = Field(min_length=1)
-    datasets: dict[Name, Dataset] = Field(min_length=1)
+    biases: list[Literal["original"] | Ratio] = Field(
+        min_length=1, description="`original`, and shares of bias-aligned images in each class."
+    )
+    methods: list[MethodName] = Field(min_length=1, description="Rows of Table 1.")
+    datasets: dict[Name, Dataset] = Field(min_length=1, description="Data sets by name.")
     models: Models
     subjects: Subjects
     swap: Swap
