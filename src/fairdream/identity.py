@@ -27,6 +27,10 @@ RESULT_LIBRARIES = {
     "transformers": "transformers",
 }
 
+# Modules that decide how a job is run and never what comes out. The values that a job reads of the configuration are its
+# params already: a key added for another stage must not re-train an adapter.
+NEUTRAL_MODULES = {"config", "errors", "files", "job", "warm"}
+
 
 def seed_of(*names: object) -> int:
     """Return a 63-bit seed that depends on the names alone, never on time, order or pool."""
@@ -98,7 +102,8 @@ def _docstring(node: ast.AST) -> bool:
 
 def _module_files(name: str, package: Path) -> list[Path]:
     path = package.parent.joinpath(*name.split("."))
-    return [p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()]
+    files = [p for p in (path.with_suffix(".py"), path / "__init__.py") if p.is_file()]
+    return [p for p in files if p.parent != package or p.stem not in NEUTRAL_MODULES]
 
 
 @cache
