@@ -5,6 +5,7 @@ Everything here is arithmetic on counts, so a dry run knows every job before any
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 ORIGINAL = "original"
@@ -26,17 +27,34 @@ def attribute_of(group: str) -> str:
 
 
 def aligned_groups(counts: Mapping[str, int]) -> dict[str, str]:
-    """Return each label's aligned group: its largest; of equals, the first by name.
+    """Return each label's aligned group: the attribute that the label occurs with most beyond chance.
+
+    That is the largest difference between a group's size and the size it would have if label and attribute were
+    independent. The largest group of each label would not do: in CelebA both dark and blond hair are mostly female, and
+    a set with the male groups shrunk would have a rare attribute instead of a biased one. Of equals, the larger group,
+    then the first by name.
 
     Parameters
     ----------
     counts
         Training images of each group at the original bias.
     """
+    total = sum(counts.values())
+    of_label: Counter[str] = Counter()
+    of_attribute: Counter[str] = Counter()
+    for group, count in counts.items():
+        of_label[label_of(group)] += count
+        of_attribute[attribute_of(group)] += count
+
+    def excess(group: str) -> tuple[int, int]:
+        # times the total, to stay in integers
+        expected = of_label[label_of(group)] * of_attribute[attribute_of(group)]
+        return counts[group] * total - expected, counts[group]
+
     aligned: dict[str, str] = {}
     for group in sorted(counts):
         label = label_of(group)
-        if label not in aligned or counts[group] > counts[aligned[label]]:
+        if label not in aligned or excess(group) > excess(aligned[label]):
             aligned[label] = group
     return aligned
 
@@ -54,11 +72,11 @@ def counts_at(counts: Mapping[str, int], bias: str) -> dict[str, int]:
     aligned = aligned_groups(counts)
     kept = {}
     for group, count in counts.items():
-        largest = aligned[label_of(group)]
-        if group == largest:
+        typical = aligned[label_of(group)]
+        if group == typical:
             kept[group] = count
             continue
-        conflicting = sum(n for g, n in counts.items() if label_of(g) == label_of(group) and g != largest)
-        allowed = counts[largest] * (1 - ratio) / ratio * count / conflicting
+        conflicting = sum(n for g, n in counts.items() if label_of(g) == label_of(group) and g != typical)
+        allowed = counts[typical] * (1 - ratio) / ratio * count / conflicting
         kept[group] = count - max(0, int(count - allowed))
     return kept

@@ -1,0 +1,119 @@
+"""The biased training sets have the published sizes, and contain each other."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fairdream.bias import aligned_groups, attribute_of, counts_at, group_name, label_of
+from fairdream.split import split
+
+UTKFACE = {"male-old": 103, "male-young": 934, "female-old": 5731, "female-young": 636}
+WATERBIRDS = {"landbird-land": 3498, "landbird-water": 184, "waterbird-land": 56, "waterbird-water": 1057}
+CELEBA = {"dark-female": 71629, "dark-male": 66874, "blond-female": 22880, "blond-male": 1387}
+
+
+def test_a_group_name_gives_back_its_parts():
+    assert (label_of(group_name("a", "b")), attribute_of(group_name("a", "b"))) == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("bias", "male_old", "female_young"),
+    [("original", 103, 636), ("0.9", 103, 636), ("0.95", 50, 302), ("0.97", 29, 178), ("0.99", 10, 58), ("0.999", 1, 6)],
+)
+def test_utkface_has_the_sizes_of_the_published_lists(bias, male_old, female_young):
+    assert counts_at(UTKFACE, bias) == {
+        "male-old": male_old,
+        "male-young": 934,
+        "female-old": 5731,
+        "female-young": female_young,
+    }
+
+
+def test_waterbirds_and_celeba_at_the_severe_ratio():
+    assert counts_at(WATERBIRDS, "0.999") == WATERBIRDS | {"landbird-water": 4, "waterbird-land": 2}
+    assert counts_at(CELEBA, "0.999") == CELEBA | {"dark-female": 67, "blond-male": 23}
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        (UTKFACE, {"male": "male-young", "female": "female-old"}),
+        (WATERBIRDS, {"landbird": "landbird-land", "waterbird": "waterbird-water"}),
+        # most dark-haired people in CelebA are female, but male is what dark hair is associated with
+        (CELEBA, {"dark": "dark-male", "blond": "blond-female"}),
+    ],
+)
+def test_a_label_is_aligned_with_the_attribute_it_is_associated_with(counts, expected):
+    assert aligned_groups(counts) == expected
+
+
+def test_an_independent_attribute_aligns_the_largest_group_and_then_the_first_by_name():
+    assert aligned_groups({"a-x": 10, "a-y": 20, "b-x": 30, "b-y": 60}) == {"a": "a-y", "b": "b-y"}
+    assert aligned_groups({"a-y": 5, "a-x": 5, "b-x": 5, "b-y": 5}) == {"a": "a-x", "b": "b-x"}
+
+
+def test_the_order_of_the_groups_does_not_matter():
+    assert aligned_groups(dict(reversed(CELEBA.items()))) == aligned_groups(CELEBA)
+
+
+def test_three_attributes_share_the_conflicting_images_in_proportion():
+    counts = {"a-x": 9000, "a-y": 600, "a-z": 300, "b-x": 100, "b-y": 9000, "b-z": 50}
+    kept = counts_at(counts, "0.99")
+    # 9000 / 99 = 90.9 conflicting images of class a, two thirds and a third, rounded up
+    assert (kept["a-x"], kept["a-y"], kept["a-z"]) == (9000, 61, 31)
+    assert kept["b-y"] == 9000
+
+
+@pytest.mark.parametrize("counts", [UTKFACE, WATERBIRDS, CELEBA])
+def test_a_more_biased_set_never_has_more_of_a_group_and_never_none(counts):
+    last = counts_at(counts, "original")
+    for ratio in ("0.6", "0.8", "0.9", "0.95", "0.99", "0.999", "0.9999"):
+        kept = counts_at(counts, ratio)
+        assert all(1 <= kept[group] <= last[group] for group in counts)
+        last = kept
+    assert last != counts
+
+
+@pytest.fixture
+def index(tmp_path):
+    """An index with 60/20/5/40 training images and some for testing."""
+    counts = {"a-x": 60, "a-y": 20, "b-x": 5, "b-y": 40}
+    rows = [
+        {"id": f"{group}/{number}.png", "split": part, "label": group[0], "attribute": group[-1]}
+        for group, count in counts.items()
+        for part, first, last in (("train", 0, count), ("test", count, count + 3))
+        for number in range(first, last)
+    ]
+    pd.DataFrame(rows).to_parquet(tmp_path / "index.parquet", index=False)
+    return tmp_path / "index.parquet", counts
+
+
+def chosen(index, counts, bias, seed=0, name="split.parquet"):
+    out = index.with_name(name)
+    split(str(index), str(out), bias, counts, seed)
+    return pd.read_parquet(out)
+
+
+def test_the_split_of_a_higher_ratio_is_a_subset_and_the_test_set_stays(index):
+    path, counts = index
+    last = chosen(path, counts, "original")
+    assert last[last["split"] == "train"]["group"].value_counts().to_dict() == counts
+    test_rows = set(last[last["split"] == "test"]["id"])
+    assert len(test_rows) == 12
+    for bias in ("0.8", "0.9", "0.95", "0.99"):
+        rows = chosen(path, counts, bias)
+        train = rows[rows["split"] == "train"]
+        assert train["group"].value_counts().to_dict() == counts_at(counts, bias)
+        assert set(train["id"]) < set(last[last["split"] == "train"]["id"])
+        assert set(rows[rows["split"] == "test"]["id"]) == test_rows
+        last = rows
+
+
+def test_the_split_depends_on_the_seed_and_not_on_the_order_of_rows(index):
+    path, counts = index
+    first = chosen(path, counts, "0.9")
+    table = pd.read_parquet(path)
+    shuffled = path.with_name("shuffled.parquet")
+    table.iloc[np.random.default_rng(1).permutation(len(table))].to_parquet(shuffled, index=False)
+    pd.testing.assert_frame_equal(first, chosen(shuffled, counts, "0.9"))
+    assert set(first["id"]) != set(chosen(path, counts, "0.9", seed=1)["id"])
