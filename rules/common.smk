@@ -75,7 +75,7 @@ def section(stage):
 
     def values(wildcards):
         given = dict(wildcards) if takes_all else {name: wildcards[name] for name in names}
-        return dict(sorted(function(CONFIG, **given).items()))
+        return sections.as_params(function(CONFIG, **given))
 
     return values
 

@@ -1,7 +1,8 @@
 """What each job reads of the configuration: plain values, resolved for its data set, bias and method.
 
 These dictionaries are the rules' params, so they decide what reruns: a value that a job does not use must not be in
-its dictionary, and every value that changes its result must be. Keys are sorted, because Snakemake compares text.
+its dictionary, and every value that changes its result must be. `as_params` sorts their keys, because Snakemake
+compares text.
 """
 
 from __future__ import annotations
@@ -14,6 +15,13 @@ from fairdream.config import Config
 from fairdream.methods import METHODS
 
 Values = dict[str, Any]
+
+
+def as_params(values: Any) -> Any:
+    """Return the values with the keys of every dictionary sorted, so that their order in the file says nothing."""
+    if isinstance(values, dict):
+        return {key: as_params(values[key]) for key in sorted(values)}
+    return [as_params(value) for value in values] if isinstance(values, list) else values
 
 
 def fetch_model(config: Config, role: str) -> Values:
