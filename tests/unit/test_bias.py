@@ -18,7 +18,14 @@ def test_a_group_name_gives_back_its_parts():
 
 @pytest.mark.parametrize(
     ("bias", "male_old", "female_young"),
-    [("original", 103, 636), ("0.9", 103, 636), ("0.95", 50, 302), ("0.97", 29, 178), ("0.99", 10, 58), ("0.999", 1, 6)],
+    [
+        ("original", 103, 636),
+        ("0.9", 103, 636),
+        ("0.95", 50, 302),
+        ("0.97", 29, 178),
+        ("0.99", 10, 58),
+        ("0.999", 1, 6),
+    ],
 )
 def test_utkface_has_the_sizes_of_the_published_lists(bias, male_old, female_young):
     assert counts_at(UTKFACE, bias) == {

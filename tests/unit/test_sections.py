@@ -1,0 +1,227 @@
+"""What each job reads of the configuration: exactly what changes its result."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fairdream import plan, sections
+from fairdream.config import Config, validate_config
+from fairdream.methods import METHODS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def changed(edit=lambda raw: None) -> Config:
+    """The paper's configuration with a row beyond it, after an edit of its plain values."""
+    raw = copy.deepcopy(PAPER)
+    raw["methods"].append("dreambooth_mirrored")
+    edit(raw)
+    return validate_config(raw)
+
+
+def every_job(config: Config) -> dict[tuple, str]:
+    """The text that Snakemake compares for each job of the run."""
+    jobs: dict[tuple, object] = {("tabulate",): sections.tabulate(config), ("waterdigits",): {}}
+    for role in ("diffusion", "clip", "encoder"):
+        jobs["fetch_model", role] = sections.fetch_model(config, role)
+    for dataset in config.datasets:
+        for stage in (sections.check_data, sections.index, sections.embed):
+            jobs[stage.__name__, dataset] = stage(config, dataset)
+        for group in plan.groups(config, dataset):
+            jobs["score", dataset, group] = sections.score(config, dataset, group)
+        for bias in plan.biases(config):
+            jobs["split", dataset, bias] = sections.split(config, dataset, bias)
+            for method in plan.methods_at(config, dataset, bias):
+                here = (dataset, bias, method)
+                row = METHODS[method]
+                jobs["pretrain", *here] = sections.pretrain(config, dataset, method)
+                jobs["retrain", *here] = sections.retrain(config, row.recipe)
+                for seed in config.seeds:
+                    jobs["evaluate", *here, seed] = sections.evaluate(config, dataset, bias, method=method, seed=seed)
+                if not row.synthetic:
+                    continue
+                jobs["select", *here] = sections.select(config, dataset, bias, method)
+                images = plan.image_bias(method, bias)
+                for shard in plan.shards(config, dataset, bias, method):
+                    own = (dataset, images, method, shard.group)
+                    jobs["generate", *own, shard.subject] = sections.generate(config, *own)
+                    if row.subjects and not row.adapters_of:
+                        trained = (*here, shard.subject)
+                        jobs["finetune", *trained] = sections.finetune(config, *trained)
+                        jobs["subjects", *here] = sections.subjects(config, *here)
+    return {key: repr(sections.as_params(value)) for key, value in jobs.items()}
+
+
+BASE = every_job(changed())
+
+
+def stale(edit) -> set[tuple]:
+    """Jobs of the unedited run whose text an edit changes."""
+    after = every_job(changed(edit))
+    assert BASE.keys() <= after.keys()
+    return {key for key in BASE if BASE[key] != after[key]}
+
+
+def test_an_override_for_one_method_touches_its_adapters_alone():
+    touched = stale(lambda raw: raw["finetune"].update(overrides={"lora": {"steps": 1000}}))
+    assert touched == {key for key in BASE if key[0] == "finetune" and key[3] == "lora"}
+    assert len(touched) == 18
+
+
+def test_an_override_equal_to_the_common_value_touches_nothing():
+    assert stale(lambda raw: raw["finetune"].update(overrides={"lora": {"steps": raw["finetune"]["steps"]}})) == set()
+
+
+def test_a_prompt_of_one_data_set_touches_its_own_jobs_alone():
+    touched = stale(lambda raw: raw["datasets"]["celeba"]["prompts"].update(subject="{token} {label} face"))
+    assert touched
+    assert {(key[0], key[1]) for key in touched} == {("finetune", "celeba"), ("generate", "celeba")}
+    # a DreamBooth prompt says nothing to LoRA, and swapped groups have a prompt of their own
+    assert {key[3] for key in touched} == {"dreambooth", "clustered_dreambooth"}
+    assert all(key[4] in ("dark-male", "blond-female") for key in touched if key[0] == "generate" and key[2] == "0.999")
+
+
+def test_the_words_of_clip_label_touch_scoring_alone():
+    touched = stale(lambda raw: raw["datasets"]["utkface"]["prompts"].update(clip_label="a {label}"))
+    assert touched == {key for key in BASE if key[:2] == ("score", "utkface")}
+
+
+def test_additions_touch_no_job_that_was_there():
+    def another_set(raw):
+        raw["datasets"] = {"more": copy.deepcopy(raw["datasets"]["waterbirds"]), **raw["datasets"]}
+
+    assert stale(another_set) == set()
+    assert stale(lambda raw: raw["seeds"].append(3)) == set()
+    assert stale(lambda raw: raw["methods"].append("lora_mirrored")) == set()
+    assert stale(lambda raw: raw["biases"].append(0.99)) == set()
+
+
+def test_more_images_or_another_shard_size_touch_no_params():
+    # they are in the shards' names
+    assert stale(lambda raw: raw["generate"].update(images_per_group=6000)) == set()
+    assert stale(lambda raw: raw["generate"].update(shard_size=500)) == set()
+
+
+def reordered(value):
+    if isinstance(value, dict):
+        return {key: reordered(value[key]) for key in reversed(value)}
+    return value
+
+
+def test_the_order_of_keys_in_the_file_touches_nothing():
+    def reorder(raw):
+        new = reordered(raw)
+        raw.clear()
+        raw.update(new)
+
+    assert stale(reorder) == set()
+
+
+@pytest.mark.parametrize(
+    ("edit", "rules"),
+    [
+        (lambda raw: raw["select"].update(fraction=0.5), {"select"}),
+        (lambda raw: raw["select"].update(alpha=0.25), {"select"}),
+        (lambda raw: raw["generate"].update(guidance_scale=3.0), {"generate"}),
+        (lambda raw: raw["swap"].update(guidance_scale=3.0), {"generate"}),
+        (lambda raw: raw["pretrain"].update(temperature=0.1), {"pretrain"}),
+        (lambda raw: raw["retrain"].update(epochs=3), {"retrain"}),
+        (lambda raw: raw["finetune"].update(rank=8), {"finetune"}),
+        (lambda raw: raw["finetune"].update(token="zwx"), {"finetune", "generate"}),
+        (lambda raw: raw["subjects"].update(n_init=3), {"subjects"}),
+        (lambda raw: raw["tables"].update(mark_all_rows=True), {"tabulate"}),
+        (lambda raw: raw["models"]["clip"].update(pretrained="laion2b_s32b_b82k"), {"fetch_model", "embed", "score"}),
+        (
+            lambda raw: raw.update(seed=1),
+            {"split", "subjects", "finetune", "generate"},
+        ),
+    ],
+)
+def test_a_value_touches_the_rules_that_use_it(edit, rules):
+    assert {key[0] for key in stale(edit)} == rules
+
+
+def test_the_paper_s_beta_is_not_erm_s():
+    touched = stale(lambda raw: raw["pretrain"].update(beta=0.25))
+    assert {key[0] for key in touched} == {"pretrain"}
+    assert {key[3] for key in touched} == {key[3] for key in BASE if key[0] == "pretrain"} - {"erm"}
+
+
+def test_the_restarts_of_k_means_touch_clusters_alone():
+    assert {key[3] for key in stale(lambda raw: raw["subjects"].update(n_init=3))} == {"clustered_dreambooth"}
+    assert {key[3] for key in stale(lambda raw: raw["subjects"].update(dreambooth_images=50))} == {"dreambooth"}
+
+
+def prompts(method, bias, group, dataset="waterbirds"):
+    values = sections.generate(changed(), dataset, bias, method, group)
+    return values["prompt"], values["negative_prompt"]
+
+
+def test_prompts_of_groups_with_an_adapter_of_their_own():
+    assert prompts("vanilla", "any", "waterbird-land") == ("photo of a waterbird on land", "")
+    assert prompts("lora", "original", "waterbird-land") == ("photo of a waterbird on land", "")
+    assert prompts("dreambooth", "original", "waterbird-land") == ("photo of a sks waterbird", "")
+    assert prompts("clustered_dreambooth", "0.999", "waterbird-water") == ("photo of a sks waterbird", "")
+
+
+def test_a_swapped_group_drops_the_token_and_denies_the_source_s_attribute():
+    for method in ("lora", "dreambooth", "clustered_dreambooth"):
+        assert prompts(method, "0.999", "waterbird-land") == ("photo of a waterbird on land", "water")
+        assert prompts(method, "0.999", "landbird-water") == ("photo of a landbird on water", "land")
+    # words of the prompt, not names in the table
+    assert prompts("lora", "0.999", "male-old", "utkface") == ("photo of a male adult", "child")
+
+
+def test_mirrored_groups_of_a_class_are_drawn_alike():
+    assert prompts("dreambooth_mirrored", "0.999", "waterbird-land") == ("photo of a waterbird on land", "water")
+    assert prompts("dreambooth_mirrored", "0.999", "waterbird-water") == ("photo of a waterbird on water", "land")
+
+
+def test_the_swapped_guidance_is_for_swapped_prompts_alone():
+    config = changed(lambda raw: raw["swap"].update(guidance_scale=1.5))
+    own = sections.generate(config, "waterbirds", "0.999", "lora", "waterbird-water")
+    swapped = sections.generate(config, "waterbirds", "0.999", "lora", "waterbird-land")
+    assert (own["guidance_scale"], swapped["guidance_scale"]) == (7.5, 1.5)
+
+
+def test_the_prompt_that_is_learnt_is_the_prompt_that_is_drawn():
+    config = changed()
+    for method in ("lora", "dreambooth", "clustered_dreambooth"):
+        for shard in plan.shards(config, "celeba", "original", method):
+            learnt = sections.finetune(config, "celeba", "original", method, shard.subject)
+            drawn = sections.generate(config, "celeba", "original", method, shard.group)
+            assert learnt["prompt"] == drawn["prompt"]
+
+
+def test_alpha_is_the_swapped_one_at_a_severe_ratio():
+    config = changed()
+    assert set(sections.select(config, "celeba", "original", "lora")["alpha"].values()) == {0.5}
+    assert set(sections.select(config, "celeba", "0.999", "lora")["alpha"].values()) == {1.0}
+
+
+def test_the_sample_of_each_method():
+    config = changed()
+
+    def sample(bias, method):
+        return sections.subjects(config, "waterbirds", bias, method)["sample"]
+
+    assert sample("original", "lora") == 56
+    assert sample("0.999", "lora") == 1057, "the smallest of the groups that train a model at this bias"
+    assert sample("original", "dreambooth") == 100
+    assert sample("original", "clustered_dreambooth") is None
+
+
+def test_params_that_must_differ_do():
+    config = changed()
+
+    def text(*names):
+        return repr(sections.generate(config, "waterbirds", *names))
+
+    assert text("original", "lora", "waterbird-land") != text("0.999", "lora", "waterbird-land")
+    assert text("original", "lora", "waterbird-land") != text("original", "lora", "waterbird-water")
+    assert text("original", "lora", "waterbird-land") != text("original", "dreambooth", "waterbird-land")
+    assert repr(sections.pretrain(config, "waterbirds", "erm")) != repr(sections.pretrain(config, "waterbirds", "lora"))
+    assert BASE["split", "waterbirds", "original"] != BASE["split", "waterbirds", "0.999"]
