@@ -194,7 +194,14 @@ class Finetune(FinetuneValues):
     @model_validator(mode="after")
     def _overrides_fit(self) -> Self:
         for method in self.overrides:
-            self.of(method)
+            try:
+                self.of(method)
+            except ValidationError as error:
+                # told under the key that the user wrote
+                details: list[Any] = [
+                    {**detail, "loc": ("overrides", method, *detail["loc"])} for detail in error.errors()
+                ]
+                raise ValidationError.from_exception_data("overrides", details) from None
         return self
 
     def of(self, method: str) -> FinetuneValues:
