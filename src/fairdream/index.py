@@ -73,7 +73,14 @@ def read_tables(config: Source) -> pd.DataFrame:
                     f"{file}: row {row + 2}: {wanted[role]} is {read.iloc[row]!r}; allowed: {', '.join(sorted(names))}"
                 )
             part[role] = read.map(names)
-        joined = part if joined is None else joined.merge(part, on="path", how="inner", validate="1:1")
+        if joined is None:
+            joined, first = part, file
+            continue
+        for names, here, there in ((joined["path"], first, file), (part["path"], file, first)):
+            lone = names[~names.isin((part if here is first else joined)["path"])]
+            if len(lone):
+                raise UserError(f"{here}: {len(lone)} image(s) do not stand in {there}, first {lone.iloc[0]}")
+        joined = joined.merge(part, on="path", how="inner", validate="1:1")
     assert joined is not None
     return joined[["path", "split", "label", "attribute"]]
 
