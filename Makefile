@@ -9,7 +9,7 @@ UV := $(UV_VENV)/bin/uv
 READY := $(VENV)/.ready
 
 # What `make demo` runs; the profile names the config and the targets.
-DEMO = $(PY) -m fairdream.warm snakemake --profile profiles/demo
+DEMO = $(PY) -m fairdream.warm $(PY) -m snakemake --profile profiles/demo
 DEMO_TABLE = results/demo/tables/table1.md
 
 .PHONY: help setup demo test test-extra test-all lint format tiny-sd dag clean
