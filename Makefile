@@ -39,7 +39,7 @@ lint: setup ## check style, formats and the workflow
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(VENV)/bin/snakefmt --check Snakefile rules
-	$(VENV)/bin/snakemake --lint
+	$(VENV)/bin/snakemake --lint --configfile config/demo.yaml
 
 format: setup ## rewrite the sources in the project's style
 	$(PY) -m ruff check --fix .

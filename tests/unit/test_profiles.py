@@ -61,9 +61,9 @@ def test_the_literal_slurm_command(monkeypatch):
 def test_gpu_rules_and_only_they_go_to_the_gpu_partition():
     gpu_rules = set()
     for file in ROOT.glob("rules/*.smk"):
-        for name, body in re.findall(r"^(?:rule|checkpoint) (\w+):\n((?:\s+.*\n|\n)*)", file.read_text(), re.MULTILINE):
+        for name, body in re.findall(
+            r"^(?:rule|checkpoint) (\w+):\n((?:[ ]+.*\n|\n)*)", file.read_text(), re.MULTILINE
+        ):
             if re.search(r"\bgpu=", body):
                 gpu_rules.add(name)
-    if not gpu_rules:
-        pytest.skip("no rule asks for a GPU yet")
     assert gpu_rules == PROFILES["slurm"]["set-resources"].keys()
