@@ -1,0 +1,206 @@
+"""The warm server runs jobs as their own process would, and ends with what it serves."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# A library module with jobs of this test's own, and the script of a rule that asks for one.
+JOBS = """
+import os, time
+from fairdream.errors import UserError
+
+
+def write(path, text):
+    print("working on", path)
+    with open(path, "w") as file:
+        file.write(f"{text} {os.getpid()}")
+
+
+def mistaken():
+    raise UserError("group a-x has 2 images; lower clusters")
+
+
+def broken():
+    raise RuntimeError("a bug")
+
+
+def endless(path):
+    write(path, "started")
+    time.sleep(600)
+    write(path, "ended")
+"""
+SCRIPT = """
+import sys, jobs
+from fairdream.job import run
+
+name, log, *pairs = sys.argv[1:]
+run(getattr(jobs, name), log=log, **dict(pair.split("=", 1) for pair in pairs))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    (tmp_path / "jobs.py").write_text(JOBS)
+    (tmp_path / "script.py").write_text(SCRIPT)
+    # the real list takes seconds to load; what is loaded changes no behaviour of the server
+    (tmp_path / "server.py").write_text(
+        "import sys, fairdream.warm as warm; warm.LIBRARIES = ('json',); sys.exit(warm.main(sys.argv[1:]))"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT / 'src'}")
+    monkeypatch.delenv("FAIRDREAM_WARM", raising=False)
+    return tmp_path
+
+
+def script(folder, *arguments):
+    return [sys.executable, str(folder / "script.py"), *arguments]
+
+
+def warm(folder, *command):
+    return subprocess.run(
+        [sys.executable, str(folder / "server.py"), *command],
+        cwd=folder,
+        timeout=120,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(params=["warm", "alone"])
+def run(request, folder):
+    if request.param == "warm":
+        return lambda *arguments: warm(folder, *script(folder, *arguments))
+    return lambda *arguments: subprocess.run(
+        script(folder, *arguments), cwd=folder, timeout=120, capture_output=True, text=True
+    )
+
+
+def test_a_job_writes_its_output_and_its_log(folder, run):
+    done = run("write", "logs/a.log", "path=out.txt", "text=hello")
+    assert done.returncode == 0, done.stderr
+    assert (folder / "out.txt").read_text().startswith("hello ")
+    assert (folder / "logs/a.log").read_text() == "working on out.txt\n"
+
+
+def test_a_user_s_mistake_is_a_message_without_traceback(folder, run):
+    assert run("mistaken", "a.log").returncode == 1
+    log = (folder / "a.log").read_text()
+    assert "group a-x has 2 images; lower clusters" in log
+    assert "Traceback" not in log
+
+
+def test_a_bug_has_a_traceback(folder, run):
+    assert run("broken", "a.log").returncode == 1
+    log = (folder / "a.log").read_text()
+    assert "Traceback" in log
+    assert "RuntimeError: a bug" in log
+
+
+def test_the_command_s_status_is_the_server_s(folder):
+    assert warm(folder, sys.executable, "-c", "raise SystemExit(7)").returncode == 7
+
+
+def test_two_jobs_are_two_processes_of_one_server(folder):
+    first, second = (" ".join(script(folder, "write", f"{n}.log", f"path={n}.txt", f"text={n}")) for n in "ab")
+    assert warm(folder, "sh", "-c", f"{first} && {second}").returncode == 0
+    texts = [(folder / f"{n}.txt").read_text().split() for n in "ab"]
+    assert [name for name, _ in texts] == ["a", "b"]
+    assert texts[0][1] != texts[1][1]
+
+
+def test_a_module_edited_between_two_jobs_is_read_anew(folder):
+    edit = textwrap.dedent(
+        f"""
+        {" ".join(script(folder, "write", "a.log", "path=a.txt", "text=a"))}
+        sed -i 's/text}} /text}}!/' jobs.py
+        {" ".join(script(folder, "write", "b.log", "path=b.txt", "text=b"))}
+        """
+    )
+    assert warm(folder, "sh", "-c", edit).returncode == 0
+    assert (folder / "b.txt").read_text().startswith("b!")
+
+
+def alive(pid: int) -> bool:
+    try:
+        # a process that has ended but was not waited for does no work
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+    return result
+
+
+def started(path: Path):
+    return lambda: path.is_file() and path.read_text().startswith("started ") and path.read_text()
+
+
+def test_a_killed_client_kills_its_job(folder):
+    code = textwrap.dedent(
+        f"""
+        import subprocess, time, pathlib
+        client = subprocess.Popen({script(folder, "endless", "a.log", "path=out.txt")!r})
+        while not (pathlib.Path("out.txt").is_file() and pathlib.Path("out.txt").read_text()):
+            time.sleep(0.05)
+        client.kill()
+        client.wait()
+        job = int(pathlib.Path("out.txt").read_text().split()[1])
+        for _ in range(600):
+            try:
+                state = pathlib.Path(f"/proc/{{job}}/stat").read_text().rpartition(")")[2].split()[0]
+            except FileNotFoundError:
+                break
+            if state == "Z":
+                break
+            time.sleep(0.05)
+        else:
+            raise SystemExit("the job lives on")
+        """
+    )
+    done = warm(folder, sys.executable, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert "ended" not in (folder / "out.txt").read_text()
+
+
+def test_a_job_that_dies_fails_its_client(folder):
+    server = subprocess.Popen(
+        [sys.executable, str(folder / "server.py"), *script(folder, "endless", "a.log", "path=out.txt")],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    job = int(wait_for(started(folder / "out.txt")).split()[1])
+    os.kill(job, signal.SIGKILL)
+    _, errors = server.communicate(timeout=60)
+    assert server.returncode == 1
+    assert "the job's process died; its log is a.log" in errors
+
+
+def test_server_and_socket_are_gone_at_the_end(folder):
+    code = "import os; print(os.environ['FAIRDREAM_WARM'])"
+    before = set(Path("/proc").glob("[0-9]*"))
+    done = warm(folder, sys.executable, "-c", code)
+    address = Path(done.stdout.strip())
+    assert not address.parent.exists()
+    for entry in set(Path("/proc").glob("[0-9]*")) - before:
+        try:
+            assert str(folder / "server.py") not in (entry / "cmdline").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+
+
+def test_the_server_is_in_a_folder_for_its_user_alone(folder):
+    code = "import os; print(oct(os.stat(os.path.dirname(os.environ['FAIRDREAM_WARM'])).st_mode & 0o777))"
+    assert warm(folder, sys.executable, "-c", code).stdout.strip() == "0o700"
