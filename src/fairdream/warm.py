@@ -67,6 +67,8 @@ def main(command: list[str]) -> int:
 
 def _run(command: list[str], address: str) -> int:
     process = subprocess.Popen(command, env={**os.environ, ADDRESS: address})
+    # who ends this process means the command: pass it on and wait for its orderly end
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while True:
         try:
             return process.wait()
@@ -89,6 +91,14 @@ def _serve(listener: Listener) -> None:
                 if os.waitpid(child, os.WNOHANG)[0]:
                     children.discard(child)
 
+    def orphaned(*_: object) -> None:
+        if os.getppid() != parent:
+            stop()
+
+    # a parent that was killed cannot end its server; forks do not inherit the timer
+    parent = os.getppid()
+    signal.signal(signal.SIGALRM, orphaned)
+    signal.setitimer(signal.ITIMER_REAL, 1, 1)
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, reap)
@@ -103,6 +113,7 @@ def _serve(listener: Listener) -> None:
         if child == 0:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
             _answer(connection)
         children.add(child)
         connection.close()

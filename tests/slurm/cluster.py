@@ -269,8 +269,8 @@ SelectTypeParameters=CR_Core_Memory
 SchedulerType=sched/backfill
 SchedulerParameters=bf_interval=5,sched_interval=5,batch_sched_delay=0,sched_min_interval=0
 DefMemPerCPU=100
-# squeue must still know a finished job when the executor asks.
-MinJobAge=600
+# squeue must still know a finished job when the executor asks, and when a long test looks back at its jobs.
+MinJobAge=36000
 ReturnToService=2
 KillWait=5
 SlurmctldTimeout=60

@@ -188,6 +188,20 @@ def test_a_job_that_dies_fails_its_client(folder):
     assert "the job's process died; its log is a.log" in errors
 
 
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_outlives_the_wrapper(folder, how):
+    wrapper = subprocess.Popen(
+        [sys.executable, str(folder / "server.py"), *script(folder, "endless", "a.log", "path=out.txt")], cwd=folder
+    )
+    job = int(wait_for(started(folder / "out.txt")).split()[1])
+    server = int(Path(f"/proc/{job}/stat").read_text().rpartition(")")[2].split()[1])
+    assert alive(server)
+    wrapper.send_signal(how)
+    wrapper.wait(timeout=60)
+    wait_for(lambda: not alive(server) and not alive(job))
+    assert "ended" not in (folder / "out.txt").read_text()
+
+
 def test_server_and_socket_are_gone_at_the_end(folder):
     code = "import os; print(os.environ['FAIRDREAM_WARM'])"
     before = set(Path("/proc").glob("[0-9]*"))

@@ -1,0 +1,54 @@
+"""The literal command of the README makes Table 1 on a real SLURM, and a second call finds nothing to do."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2100)]
+
+TABLE = "results/tables/table1.csv"
+# What a run needs of the repository: a copy, so that its results and locks stay apart from the user's.
+PARTS = ["Snakefile", "config", "envs", "profiles", "requirements.lock", "resources", "rules", "src", "workflow"]
+# Of the smallest config, what still meets every kind of job: a cluster job costs two starts of Snakemake.
+FEWER = {"biases": [0.999], "methods": ["erm", "clustered_dreambooth"]}
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy2(ROOT / part, tmp_path / part)
+    config = yaml.safe_load((ROOT / "tests/workflow/smallest.yaml").read_text()) | FEWER
+    config["datasets"]["waterdigits"]["clusters"] = 1
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return tmp_path
+
+
+def test_table_1_on_two_nodes(snakemake, on_cluster, project):
+    done = snakemake(TABLE, cwd=project, timeout=1800)
+    assert done.returncode == 0, done.stdout
+    with open(project / TABLE, newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["method"] for row in rows} == set(FEWER["methods"])
+
+    # Every rule that wants a GPU went to the GPU partition, at the first attempt, and both nodes were used.
+    queue = on_cluster("squeue", "--states=all", "-h", "-o", "%i %P %T %N", cwd=project, timeout=30).stdout
+    jobs = {job: tuple(rest) for job, *rest in map(str.split, queue.splitlines())}
+    nodes = set()
+    for rule in yaml.safe_load((project / "profiles/slurm/config.yaml").read_text())["set-resources"]:
+        # SLURM's own log is named after the job
+        ids = [log.stem for log in (project / f"logs/slurm/rule_{rule}").rglob("*.log")]
+        assert ids, f"{rule} never went to the cluster"
+        assert {jobs[i][:2] for i in ids} == {("gpu", "COMPLETED")}, f"{rule}\n{queue}\n{done.stdout}"
+        nodes |= {jobs[i][2] for i in ids}
+    assert nodes == {"node1", "node2"}, queue
+
+    again = snakemake(TABLE, cwd=project, timeout=120)
+    assert again.returncode == 0, again.stdout
+    assert "Nothing to be done" in again.stdout

@@ -1,0 +1,309 @@
+"""The whole workflow: what it runs, what it runs again, and what it says when it cannot."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, copy_project, run_snakemake
+
+SMALLEST = ROOT / "tests/workflow/smallest.yaml"
+SYNTHETIC = {"vanilla", "lora", "dreambooth", "clustered_dreambooth", "dreambooth_mirrored"}
+needs_models = pytest.mark.skipif(
+    not all((ROOT / "resources" / name).is_dir() for name in ("tiny-sd", "tiny-clip")),
+    reason="resources/tiny-sd and resources/tiny-clip are not there",
+)
+
+
+def planned(output: str) -> Counter:
+    """The number of jobs of each rule in the job table that Snakemake prints first."""
+    table = re.search(r"^job\s+count\n-[- ]+\n(.*?)\n\n", output, re.M | re.S)
+    if table is None:
+        return Counter()
+    rows = [line.split() for line in table[1].splitlines()]
+    return Counter({name: int(count) for name, count in rows if name not in ("total", "all")})
+
+
+def message_patterns() -> dict[str, re.Pattern]:
+    """Each rule's message as a pattern: how Snakemake names a job on the screen."""
+    patterns = {}
+    for file in (ROOT / "rules").glob("*.smk"):
+        for block in re.split(r"^(?=rule |checkpoint )", file.read_text(), flags=re.M)[1:]:
+            message = re.search(r'^    message:\n        "(.+)"$', block, re.M)[1]
+            text = re.sub(r"\\{wildcards\\.(\w+)\\}", r"(?P<\1>[^ ,()]+)", re.escape(message))
+            patterns[re.match(r"\w+ (\w+)", block)[1]] = re.compile(text)
+    return patterns
+
+
+MESSAGES = message_patterns()
+
+
+class Job(NamedTuple):
+    """A job: its rule and what its message tells of it."""
+
+    rule: str
+    message: str
+
+    @property
+    def wildcards(self) -> dict[str, str]:
+        return MESSAGES[self.rule].fullmatch(self.message).groupdict()
+
+
+def jobs_in(output: str) -> set[Job]:
+    """The jobs that a dry run lists or a run starts."""
+    jobs = set()
+    for message in re.findall(r"^Job \d+: (.+)$", output, re.M):
+        (rule,) = [rule for rule, pattern in MESSAGES.items() if pattern.fullmatch(message)]
+        jobs.add(Job(rule, message))
+    return jobs
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A project that has run to Table 1, with the output of its dry run and of its run. Not to be edited."""
+    project = copy_project(tmp_path_factory.mktemp("finished") / "project", SMALLEST)
+    dry = run_snakemake(project, "-n", timeout=120)
+    assert dry.returncode == 0, dry.stdout
+    done = run_snakemake(project, warm=True, timeout=850)
+    assert done.returncode == 0, done.stdout[-6000:]
+    return project, dry.stdout, done.stdout
+
+
+@pytest.fixture
+def rerun(finished, tmp_path):
+    """A copy of the finished project that a test may edit, and the logs of the jobs that a dry run then lists."""
+    project = tmp_path / "again"
+    # time stamps too: they are what Snakemake looks at
+    shutil.copytree(finished[0], project, symlinks=True)
+
+    def jobs() -> set[Job]:
+        done = run_snakemake(project, "-n", timeout=120)
+        assert done.returncode == 0, done.stdout
+        found = jobs_in(done.stdout)
+        assert Counter(job.rule for job in found) == planned(done.stdout)
+        assert bool(found) != ("Nothing to be done" in done.stdout)
+        return found
+
+    return project, jobs
+
+
+def rules(jobs: set[Job]) -> set[str]:
+    return {job.rule for job in jobs}
+
+
+# ---- What a run does
+
+
+@needs_models
+def test_the_jobs_that_ran_are_the_jobs_of_the_first_dry_run(finished):
+    _, dry, done = finished
+    expected = jobs_in(dry)
+    assert Counter(job.rule for job in expected) == planned(dry), "each job has a message of its own"
+    assert jobs_in(done) == expected
+
+
+@needs_models
+def test_the_table_and_every_kind_of_output_are_there(finished):
+    results = finished[0] / "results"
+    table = pd.read_csv(results / "tables/table1.csv", dtype={"bias": str})
+    assert ",".join(table.columns) == (
+        "dataset,bias,method,synthetic,seeds,wga_mean,wga_std,aga_mean,aga_std,weighted_mean,weighted_std"
+    )
+    rows = {bias: set(table.loc[table["bias"] == bias, "method"]) for bias in ("original", "0.999", "average")}
+    assert rows["0.999"] == {"erm"} | SYNTHETIC
+    assert rows["original"] == rows["average"] == rows["0.999"] - {"dreambooth_mirrored"}
+    assert table["wga_mean"].between(0, 100).all()
+    assert (table["wga_mean"] <= table["aga_mean"]).all()
+    for name in ("table1.md", "table1.tex"):
+        assert (results / "tables" / name).read_text()
+    home = results / "waterdigits/0.999/clustered_dreambooth"
+    for path in (
+        "subjects/even-land-c00.json",
+        "adapters/even-land-c00/pytorch_lora_weights.safetensors",
+        "adapters/even-land-c00/history.csv",
+        "selected/clip.parquet",
+        "classifiers/clip-supcon/seed0/llr_all.metrics.json",
+    ):
+        assert (home / path).is_file(), path
+    # 7 images a group over two clusters: 4 and 3; a swapped group is drawn from its class's aligned group
+    shards = sorted(p.relative_to(home / "images").as_posix() for p in (home / "images").rglob("*.parquet"))
+    assert [s for s in shards if s.startswith("even-water")] == [
+        "even-water/even-land-c00/000000-000004.parquet",
+        "even-water/even-land-c01/000000-000003.parquet",
+    ]
+    assert not list(results.rglob(".*.*")), "a temporary file was left"
+
+
+@needs_models
+def test_a_second_run_has_nothing_to_do(finished):
+    project = finished[0]
+    before = {path: path.stat().st_mtime_ns for path in (project / "results").rglob("*") if path.is_file()}
+    done = run_snakemake(project, timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert "Nothing to be done" in done.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+# ---- What an edit runs again
+
+
+@needs_models
+def test_a_touched_image_and_an_edited_comment_run_nothing(rerun):
+    project, jobs = rerun
+    image = next((project / "results/data/waterdigits/images").glob("*.png"))
+    os.utime(image)
+    module = project / "src/fairdream/finetune.py"
+    module.write_text(module.read_text() + "\n# a comment\n")
+    assert jobs() == set()
+
+
+@needs_models
+def test_another_fraction_selects_again_and_trains_what_selects(rerun):
+    project, jobs = rerun
+    config = project / "config.yaml"
+    config.write_text(config.read_text().replace("fraction: 0.75", "fraction: 0.5"))
+    again = jobs()
+    assert rules(again) == {"select", "pretrain", "retrain", "evaluate", "tabulate"}
+    assert {job.wildcards["method"] for job in again if job.rule != "tabulate"} == SYNTHETIC
+    # five methods at 0.999, all but the mirrored one at the original bias
+    assert Counter(job.rule for job in again)["select"] == 9
+
+
+@needs_models
+def test_an_override_for_lora_runs_loras_jobs(rerun):
+    project, jobs = rerun
+    config = project / "config.yaml"
+    config.write_text(
+        config.read_text().replace("finetune:\n", "finetune:\n  overrides: {lora: {learning_rate: 2.0e-3}}\n")
+    )
+    again = jobs()
+    assert rules(again) == {"finetune", "generate", "score", "select", "pretrain", "retrain", "evaluate", "tabulate"}
+    assert {job.wildcards["method"] for job in again if job.rule != "tabulate"} == {"lora"}
+    assert Counter(job.rule for job in again)["finetune"] == 4 + 2
+
+
+@needs_models
+def test_another_seed_adds_classifiers_alone(rerun):
+    project, jobs = rerun
+    config = project / "config.yaml"
+    config.write_text(config.read_text().replace("seeds: [0]", "seeds: [0, 1]"))
+    again = jobs()
+    assert rules(again) == {"pretrain", "retrain", "evaluate", "tabulate"}
+    assert {job.wildcards["seed"] for job in again if job.rule != "tabulate"} == {"1"}
+
+
+# ---- What a kill leaves
+
+
+@needs_models
+@pytest.mark.slow
+def test_a_run_killed_in_a_training_ends_with_the_same_table(finished, tmp_path):
+    project = copy_project(tmp_path / "killed", SMALLEST)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--profile", "profiles/default", "--cores", "2"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(project / "src")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 600
+    # the log exists from the moment in which a training begins
+    while not list((project / "results/logs/finetune").glob("*.log")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (project / "results/tables/table1.csv").exists()
+    run_snakemake(project, "--unlock", timeout=120)
+    done = run_snakemake(project, warm=True, timeout=850)
+    assert done.returncode == 0, done.stdout[-6000:]
+    for name in ("table1.csv", "table1.md", "table1.tex"):
+        killed, undisturbed = (folder / "results/tables" / name for folder in (project, finished[0]))
+        assert killed.read_bytes() == undisturbed.read_bytes()
+
+
+# ---- What is found before the first job
+
+
+def test_without_data_the_literal_command_says_what_is_missing(paper, snakemake):
+    started = time.monotonic()
+    done = snakemake(paper, "results/tables/table1.csv", profile="slurm", timeout=60)
+    # 10 s on an idle machine
+    assert time.monotonic() - started < 20
+    assert done.returncode != 0
+    for text in ("waterbirds", "celeba", "utkface", "data/celeba", "make demo", "github.com/kohpangwei/group_DRO"):
+        assert text in done.stdout
+    assert "Traceback" not in done.stdout
+    assert "slurm" not in {path.name for path in (paper / "results").rglob("*")}
+
+
+def test_the_paper_s_run_is_known_before_its_data(paper, snakemake):
+    config = yaml.safe_load((paper / "config.yaml").read_text())
+    for own in config["datasets"].values():
+        folder = paper / own["folder"]
+        folder.mkdir(parents=True)
+        for table in own["tables"]:
+            (folder / table["file"]).write_text("a table of its own\n")
+    done = snakemake(paper, "-n", timeout=120)
+    assert done.returncode == 0, done.stdout[-4000:]
+    jobs = planned(done.stdout)
+    assert jobs["finetune"] == 204
+    assert jobs["generate"] == jobs["score"]
+    assert sum(jobs.values()) >= 1600
+    assert jobs["pretrain"] == jobs["retrain"] == jobs["evaluate"] == 3 * 2 * 5 * 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("fraction: 0.75", "fraction: 1.75", ["select.fraction", "1.75", "less than or equal to 1"]),
+        ("learning_rate: 1.0e-3\n  weight_decay: 0.01", "learning_rate: 1e-3\n  weight_decay: 0.01", ["text to YAML"]),
+        ("methods: [erm,", "methods: [ermine,", ["methods", "'ermine'", "'erm'"]),
+        ("clusters: 2", "clusters: 20", ["even-water", "25", "80", "datasets.waterdigits.clusters"]),
+        ("max_redraws: 5", "max_redraws: 5\n  colour: red", ["generate.colour", "unknown key"]),
+    ],
+)
+def test_a_wrong_value_stops_before_any_job_with_a_message_and_no_traceback(project, snakemake, old, new, words):
+    config = project / "config.yaml"
+    text = config.read_text()
+    assert old in text
+    config.write_text(text.replace(old, new))
+    done = snakemake(project, timeout=60)
+    assert done.returncode != 0
+    for word in words:
+        assert word in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not (project / "results").exists()
+
+
+def test_a_dry_run_of_the_demo_is_quick(tmp_path, snakemake):
+    project = copy_project(tmp_path / "project", ROOT / "config.yaml")
+    started = time.monotonic()
+    done = snakemake(project, "-n", profile="demo", timeout=60)
+    # 5 s on an idle machine
+    assert time.monotonic() - started < 15
+    assert done.returncode == 0, done.stdout
+    jobs = planned(done.stdout)
+    # LoRA and DreamBooth: 4 groups + 2 aligned ones each; 3 clusters of each of those
+    assert jobs["finetune"] == 2 * 6 + 3 * 6
+    assert not Path(project, "results/demo/tables").exists()
+
+
+def test_a_configuration_on_the_command_line_replaces_the_default(tmp_path, snakemake):
+    project = copy_project(tmp_path / "project", ROOT / "config.yaml")
+    shutil.copy(SMALLEST, project / "my.yaml")
+    done = snakemake(project, "-n", "--configfile", "my.yaml", timeout=60)
+    assert done.returncode == 0, done.stdout
+    assert "celeba" not in done.stdout
