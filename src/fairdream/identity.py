@@ -27,8 +27,8 @@ RESULT_LIBRARIES = {
     "transformers": "transformers",
 }
 
-# Modules that decide how a job is run and never what comes out. The values that a job reads of the configuration are its
-# params already: a key added for another stage must not re-train an adapter.
+# Modules that decide how a job is run and never what comes out. The values that a job reads of the configuration are
+# its params already: a key added for another stage must not re-train an adapter.
 NEUTRAL_MODULES = {"config", "errors", "files", "job", "warm"}
 
 
