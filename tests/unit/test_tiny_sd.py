@@ -82,9 +82,7 @@ def test_open_clip_loads_its_folder():
     images = torch.stack([preprocess(Image.fromarray(image)) for image in drawn.images.permute(0, 2, 3, 1).numpy()])
     with torch.no_grad():
         pictures = model.encode_image(images, normalize=True)
-        classes = model.encode_text(tokenizer(["Photo of a even digit", "Photo of a odd digit"]), normalize=True)
         places = model.encode_text(tokenizer(["on land", "on water"]), normalize=True)
-    assert ((pictures @ classes.T).argmax(1) == drawn.digits % 2).float().mean() > 0.75
     assert ((pictures @ places.T).argmax(1) == drawn.water.long()).float().mean() > 0.9
 
 
