@@ -83,7 +83,9 @@ def test_open_clip_loads_its_folder():
     with torch.no_grad():
         pictures = model.encode_image(images, normalize=True)
         places = model.encode_text(tokenizer(["on land", "on water"]), normalize=True)
+        parities = model.encode_text(tokenizer(["Photo of an even digit", "Photo of an odd digit"]), normalize=True)
     assert ((pictures @ places.T).argmax(1) == drawn.water.long()).float().mean() > 0.9
+    assert ((pictures @ parities.T).argmax(1) == drawn.digits % 2).float().mean() > 0.9
 
 
 def test_the_folders_stay_small_and_have_cards():
