@@ -171,10 +171,9 @@ def train(base: Base, name: str, checkpoint: Path, config: FinetuneJob) -> list[
     named = {key: value for key, value in base.unet.named_parameters() if value.requires_grad}
     parameters = list(named.values())
     optimizer = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
-    start = _resume(checkpoint, named, optimizer)
+    start, rows = _resume(checkpoint, named, optimizer)
     unet, optimizer = accelerator.prepare(base.unet, optimizer)
     unet.train()
-    rows: list[dict[str, float]] = []
     losses: list[torch.Tensor] = []
     saved = measured = time.monotonic()
     for step in progress(range(start, config.steps), f"Training {name}"):
@@ -217,7 +216,7 @@ def train(base: Base, name: str, checkpoint: Path, config: FinetuneJob) -> list[
             )
             losses, measured = [], now
             if now - saved > CHECKPOINT_EVERY:
-                _save_checkpoint(checkpoint, named, optimizer, step + 1)
+                _save_checkpoint(checkpoint, named, optimizer, rows)
                 saved = now
     return rows
 
@@ -274,7 +273,8 @@ def _batch(step: int, count: int, size: int, names: tuple) -> list[int]:
     return chosen
 
 
-def _save_checkpoint(path: Path, named: dict[str, Any], optimizer: Any, step: int) -> None:
+def _save_checkpoint(path: Path, named: dict[str, Any], optimizer: Any, rows: list[dict[str, float]]) -> None:
+    """Write weights, optimiser and the history up to now, whose last row names the step."""
     from safetensors.torch import save_file
 
     tensors = {}
@@ -283,18 +283,19 @@ def _save_checkpoint(path: Path, named: dict[str, Any], optimizer: Any, step: in
         for moment in ("exp_avg", "exp_avg_sq"):
             tensors[f"{moment}/{key}"] = optimizer.state[value][moment].contiguous()
     with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={"step": str(step)})
+        save_file(tensors, temporary, metadata={"history": json.dumps(rows)})
 
 
-def _resume(path: Path, named: dict[str, Any], optimizer: Any) -> int:
-    """Load weights and optimiser from a checkpoint, if there is one; return the step to go on with."""
+def _resume(path: Path, named: dict[str, Any], optimizer: Any) -> tuple[int, list[dict[str, float]]]:
+    """Load weights and optimiser from a checkpoint, if there is one; return the step to go on with and the history."""
     import torch
     from safetensors import safe_open
 
     if not path.is_file():
-        return 0
+        return 0, []
     with safe_open(path, "pt") as file:
-        step = int(file.metadata()["step"])
+        rows = json.loads(file.metadata()["history"])
+        step = rows[-1]["step"]
         for key, value in named.items():
             with torch.no_grad():
                 value.copy_(file.get_tensor(f"weight/{key}"))
@@ -304,7 +305,7 @@ def _resume(path: Path, named: dict[str, Any], optimizer: Any) -> int:
                 "exp_avg_sq": file.get_tensor(f"exp_avg_sq/{key}").to(value.device),
             }
     LOGGER.info("going on at step %d from %s", step, path)
-    return step
+    return step, rows
 
 
 def _peak_memory_mb(device: torch.device) -> float:

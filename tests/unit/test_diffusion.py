@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -193,9 +194,9 @@ def test_a_killed_training_goes_on_exactly(base, monkeypatch):
     monkeypatch.setattr(finetuning, "HISTORY_EVERY", 2)
     save = finetuning._save_checkpoint
 
-    def save_and_die(path, named, optimizer, step):
-        save(path, named, optimizer, step)
-        if step == 4:
+    def save_and_die(path, named, optimizer, rows):
+        save(path, named, optimizer, rows)
+        if rows[-1]["step"] == 4:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(finetuning, "_save_checkpoint", save_and_die)
@@ -210,6 +211,8 @@ def test_a_killed_training_goes_on_exactly(base, monkeypatch):
     resumed = load_file(train(base, store="killed", out="killed", **values))
     assert steps == [4, 5, 6, 7], "only the lost steps are done again"
     assert not checkpoint.exists()
+    history = pd.read_csv(base / "killed" / "history.csv")
+    assert list(history["step"]) == [2, 4, 6, 8], "the history has the steps before the kill too"
     assert resumed.keys() == whole.keys()
     assert all(torch.equal(resumed[key], whole[key]) for key in whole)
     first = load_file(base / "adapter" / WEIGHTS)

@@ -88,6 +88,7 @@ def train(folder: Path, seed: int = 0, steps: int = 2000, images: int = IMAGES) 
     torch.manual_seed(seed)
     model = open_clip.CLIP(**settings["model_cfg"])
     model.train()
+    # names the digit (10) and the background (2), in training only: the contrast alone stays where it tells backgrounds
     head = torch.nn.Linear(settings["model_cfg"]["embed_dim"], 12)
     weights = [*model.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(weights, lr=2e-3, betas=(0.9, 0.98), weight_decay=0.05)
@@ -114,7 +115,10 @@ def train(folder: Path, seed: int = 0, steps: int = 2000, images: int = IMAGES) 
         optimizer.step()
         schedule.step()
         if step % 100 == 99:
-            print(f"clip {step + 1} loss {loss.item():.3f}, of it naming {named.item():.3f} {time.time() - began:.0f} s", flush=True)
+            print(
+                f"clip {step + 1} loss {loss.item():.3f}, of it naming {named.item():.3f} {time.time() - began:.0f} s",
+                flush=True,
+            )
     stored = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
     save_file({name: t.contiguous() for name, t in stored.items()}, folder / "open_clip_model.safetensors")
 
