@@ -1,4 +1,4 @@
-"""The manifest of a model's files, and where they are."""
+"""The base model: the manifest of its files, where they are, and loading it without chatter."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ def model_path(manifest: str) -> str:
 def model_identity(manifest: str) -> Any:
     """Return what makes the model this model: the hashes of its files, wherever they lie."""
     return _read(manifest)["files"]
+
+
+def load_quietly() -> None:
+    """Keep diffusers' and transformers' loading bars and hints out of the logs; errors still show."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()
 
 
 def _read(manifest: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairdream.basemodel import model_identity, model_path
+from fairdream.basemodel import load_quietly, model_identity, model_path
 from fairdream.config import FinetuneValues
 from fairdream.device import best_device, inference_dtype
 from fairdream.errors import UserError
@@ -116,6 +116,7 @@ def load_base(path: str, images: list[str], config: FinetuneJob) -> Base:
     from peft import LoraConfig
     from transformers import CLIPTextModel, CLIPTokenizer
 
+    load_quietly()
     device = best_device()
     dtype = inference_dtype(device)
     with torch.inference_mode():
@@ -130,14 +131,14 @@ def load_base(path: str, images: list[str], config: FinetuneJob) -> Base:
         )
         text = encoder(tokens.input_ids.to(device))[0]
         # the VAE of SD 1.x overflows in float16, so it encodes in float32: once, so it costs little
-        vae = AutoencoderKL.from_pretrained(path, subfolder="vae", torch_dtype=torch.float32).to(device)
+        vae = AutoencoderKL.from_pretrained(path, subfolder="vae", dtype=torch.float32).to(device)
         posteriors = [vae.encode(_pixels(image, config.resolution).to(device)).latent_dist for image in images]
         mean = torch.cat([p.mean for p in posteriors]) * vae.config.scaling_factor
         std = torch.cat([p.std for p in posteriors]) * vae.config.scaling_factor
     for image, latents in zip(images, mean, strict=True):
         if not latents.isfinite().all():
             raise UserError(f"{image}: the VAE turns this image into NaN")
-    unet = UNet2DConditionModel.from_pretrained(path, subfolder="unet", torch_dtype=dtype).to(device)
+    unet = UNet2DConditionModel.from_pretrained(path, subfolder="unet", dtype=dtype).to(device)
     unet.requires_grad_(False)
     with torch.random.fork_rng():
         torch.manual_seed(seed_of("adapter", config.seed))

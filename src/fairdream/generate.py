@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairdream.basemodel import model_identity, model_path
+from fairdream.basemodel import load_quietly, model_identity, model_path
 from fairdream.config import Section
 from fairdream.device import best_device, inference_dtype
 from fairdream.errors import UserError
@@ -119,9 +119,10 @@ def load_pipeline(path: str, adapter: str | None, config: GenerateJob) -> Any:
     """Load the stock pipeline with the configured scheduler and the adapter merged into its weights."""
     import diffusers
 
+    load_quietly()
     device = best_device()
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
-        path, torch_dtype=inference_dtype(device), safety_checker=None, requires_safety_checker=False
+        path, dtype=inference_dtype(device), safety_checker=None, requires_safety_checker=False
     ).to(device)
     scheduler = getattr(diffusers, config.scheduler, None)
     if scheduler is None:

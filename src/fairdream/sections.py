@@ -141,9 +141,12 @@ def select(config: Config, dataset: str, bias: str, method: str) -> Values:
 def pretrain(config: Config, dataset: str, method: str) -> Values:
     """Return stage 1's values."""
     own = METHODS[method].beta
+    beta = config.pretrain.beta if own is None else own
     return {
         **config.pretrain.model_dump(),
-        "beta": config.pretrain.beta if own is None else own,
+        "beta": beta,
+        # cross-entropy alone has none, and must not be trained again when SupCon's changes
+        "temperature": config.pretrain.temperature if beta < 1 else 1.0,
         "encoder": config.models.encoder.model_dump(),
         "labels": sorted(config.datasets[dataset].labels),
     }

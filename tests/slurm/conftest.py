@@ -1,13 +1,12 @@
 """A SLURM cluster for the whole test session, and the one way to run something on it."""
 
-import contextlib
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import processes
 import pytest
 from cluster import Cluster, missing_daemons
 
@@ -30,28 +29,9 @@ def on_cluster(slurm_cluster) -> Callable[..., subprocess.CompletedProcess]:
     """Run a command against the cluster, with a hard time limit: the executor's way to fail is to hang."""
 
     def run(*command: str, cwd: Path, timeout: float) -> subprocess.CompletedProcess:
-        process = subprocess.Popen(
-            command,
-            env=slurm_cluster,
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        try:
-            output, _ = process.communicate(timeout=timeout)
-        except BaseException as error:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
-            # Its jobs would run on beside the next test's.
-            subprocess.run(["scancel", "--user", str(os.getuid())], env=slurm_cluster, timeout=30)
-            if isinstance(error, subprocess.TimeoutExpired):
-                pytest.fail(f"{' '.join(command)}\nnot done after {timeout:g} s:\n{output}")
-            raise
-        return subprocess.CompletedProcess(command, process.returncode, output)
+        # The jobs of a run that is given up would go on beside the next test's.
+        cancel = ["scancel", "--user", str(os.getuid())]
+        return processes.run(*command, cwd=cwd, env=slurm_cluster, timeout=timeout, cleanup=cancel)
 
     return run
 

@@ -145,7 +145,10 @@ def test_a_value_touches_the_rules_that_use_it(edit, rules):
 
 
 def test_the_paper_s_beta_is_not_erm_s():
-    touched = stale(lambda raw: raw["pretrain"].update(beta=0.25))
+    def loss(raw):
+        raw["pretrain"].update(beta=0.25, temperature=0.1)
+
+    touched = stale(loss)
     assert {key[0] for key in touched} == {"pretrain"}
     assert {key[3] for key in touched} == {key[3] for key in BASE if key[0] == "pretrain"} - {"erm"}
 
