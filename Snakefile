@@ -37,8 +37,18 @@ localrules:
     centroids,
     select,
     evaluate,
+    tables,
     tabulate,
-    plot,
+    table2,
+    cost,
+    ablate,
+    uncertainty,
+    contact_sheet,
+    compare,
+    clusters,
+    scores,
+    bias_curves,
+    cost_curve,
 
 
 rule all:
@@ -47,9 +57,14 @@ rule all:
         "<results>/tables/table1.csv",
 
 
+rule tables:
+    input:
+        all_tables,
+
+
 rule figures:
     input:
-        contact_sheets,
+        all_figures,
 
 
 onsuccess:

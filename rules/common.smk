@@ -14,7 +14,7 @@ from fairdream import manifest, plan, sections
 from fairdream.config import validate_config
 from fairdream.errors import UserError
 from fairdream.identity import code_digest
-from fairdream.methods import METHODS
+from fairdream.methods import METHODS, method_of
 
 
 def checked_config():
@@ -57,7 +57,7 @@ if workflow.is_main_process:
 wildcard_constraints:
     dataset="|".join(CONFIG.datasets),
     bias="[^/]+",
-    method="|".join(METHODS),
+    method=f"({'|'.join(METHODS)})(_k[1-9][0-9]*)?(_g[1-9][0-9]*)?",
     group="[^/-]+-[^/-]+",
     subject="[^/]+",
     shard=r"\d+-\d+",
@@ -100,7 +100,7 @@ def tables_of(wildcards):
 
 
 def embeddings_if_clustered(wildcards):
-    if METHODS[wildcards.method].subjects != "cluster":
+    if method_of(wildcards.method).subjects != "cluster":
         return {}
     return {"embeddings": at(wildcards.dataset, "embeddings.safetensors")}
 
@@ -112,7 +112,7 @@ def subject_file(wildcards):
 
 
 def adapter_if_any(wildcards):
-    if METHODS[wildcards.method].subjects is None:
+    if method_of(wildcards.method).subjects is None:
         return {}
     own = plan.adapter_method(wildcards.method)
     folder = f"{wildcards.dataset}/{wildcards.bias}/{own}/adapters/{wildcards.subject}"
@@ -135,31 +135,76 @@ def shards_of(kind):
 def stage1_images(wildcards):
     """The selection of synthetic images, or the real training set."""
     folder = f"{wildcards.dataset}/{wildcards.bias}"
-    if METHODS[wildcards.method].synthetic:
+    if method_of(wildcards.method).synthetic:
         return {"selected": at(folder, f"{wildcards.method}/selected/{wildcards.selection}.parquet")}
     return {"split": at(folder, "split.parquet")}
 
 
-def metrics_of_table1(wildcards):
-    paths = []
+def scores_if_needed(wildcards):
+    """A selection by chance or colour, or of all images, needs no CLIP."""
+    if sections.select(CONFIG, **wildcards).get("alpha") is None:
+        return {}
+    centroids = at(f"{wildcards.dataset}/{wildcards.bias}", "centroids.safetensors")
+    return {"scores": shards_of("scores")(wildcards), "centroids": centroids}
+
+
+def metrics_of(rows, biases=None):
+    """Return the metrics of rows at all biases, or some, where they exist."""
+    return [
+        f"{CONFIG.results}/{own.path(dataset, bias, seed)}.metrics.json"
+        for dataset in CONFIG.datasets
+        for bias in biases or plan.biases(CONFIG)
+        for row in rows
+        if plan.exists_at(CONFIG, dataset, bias, row)
+        for own in plan.classifiers(CONFIG, row)
+        for seed in CONFIG.seeds
+    ]
+
+
+def metrics_of_ablations(wildcards):
+    return [
+        f"{CONFIG.results}/{own.path(dataset, bias, seed)}.metrics.json"
+        for dataset in CONFIG.datasets
+        for bias in map(str, CONFIG.ablations.biases)
+        for own in dict.fromkeys(setting.classifier for setting in plan.ablations(CONFIG, dataset, bias))
+        for seed in CONFIG.seeds
+    ]
+
+
+# Table 2: Group-DRO alone, and after stage 1 on synthetic images.
+TABLE2 = ("gdro", "clustered_dreambooth_gdro")
+
+
+def selected_of(wildcards):
+    selection = method_of(wildcards.method).selection
+    return at(f"{wildcards.dataset}/{wildcards.bias}/{wildcards.method}/selected", f"{selection}.parquet")
+
+
+def selections_to_compare(wildcards):
+    folder = f"{wildcards.dataset}/{wildcards.bias}"
+    return [at(folder, f"{method}/selected/clip.parquet") for method in plan.compared_methods(CONFIG)]
+
+
+def all_figures(wildcards):
+    names = ["bias", "cost"]
     for dataset in CONFIG.datasets:
         for bias in plan.biases(CONFIG):
+            here = f"{dataset}-{bias}"
             for method in plan.methods_at(CONFIG, dataset, bias):
-                row = METHODS[method]
-                kind = "clip-supcon" if row.synthetic else "real-ce"
-                folder = f"{dataset}/{bias}/{method}/classifiers/{kind}"
-                paths += [at(folder, f"seed{seed}/{row.recipe}.metrics.json") for seed in CONFIG.seeds]
-    return paths
+                row = method_of(method)
+                if row.synthetic and not row.stage1_of:
+                    names.append(f"{here}-{method}")
+                    names += [f"scores-{here}-{method}"] if row.selection == "clip" else []
+                if row.subjects == "cluster" and not row.adapters_of and not row.stage1_of:
+                    names.append(f"clusters-{here}-{method}")
+            if plan.compared_methods(CONFIG):
+                names += [f"compare-{here}-{group}" for group in plan.groups(CONFIG, dataset)]
+    return [f"{CONFIG.results}/figures/{name}.png" for name in names]
 
 
-def contact_sheets(wildcards):
-    return [
-        f"{CONFIG.results}/figures/{dataset}-{bias}-{method}.png"
-        for dataset in CONFIG.datasets
-        for bias in plan.biases(CONFIG)
-        for method in plan.methods_at(CONFIG, dataset, bias)
-        if METHODS[method].synthetic
-    ]
+def all_tables(wildcards):
+    names = ["table1", "table3", "ablations", "uncertainty"] + (["table2"] if plan.severe_biases(CONFIG) else [])
+    return [f"{CONFIG.results}/tables/{name}.csv" for name in names]
 
 
 def closing_words():

@@ -3,9 +3,8 @@
 
 rule select:
     input:
+        unpack(scores_if_needed),
         images=shards_of("images"),
-        scores=shards_of("scores"),
-        centroids="<results>/{dataset}/{bias}/centroids.safetensors",
     output:
         selected="<results>/{dataset}/{bias}/{method}/selected/{selection}.parquet",
     log:
@@ -22,6 +21,6 @@ rule select:
         cfg=section("select"),
         code=code("select.py"),
     message:
-        "Selecting images by CLIP score ({wildcards.method}, {wildcards.dataset}, bias {wildcards.bias})"
+        "Selecting images: {wildcards.selection} ({wildcards.method}, {wildcards.dataset}, bias {wildcards.bias})"
     script:
         "../workflow/scripts/select.py"

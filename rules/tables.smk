@@ -1,23 +1,22 @@
 # The tables and figures of the paper.
 
-
 rule tabulate:
     input:
-        metrics=metrics_of_table1,
+        metrics=metrics_of(CONFIG.methods),
     output:
         csv="<results>/tables/table1.csv",
         markdown="<results>/tables/table1.md",
         latex="<results>/tables/table1.tex",
     log:
-        "<logs>/tabulate/table1.log",
+        "<logs>/tables/tabulate.log",
     benchmark:
-        "<benchmarks>/tabulate/table1.jsonl"
+        "<benchmarks>/tables/tabulate.jsonl"
     conda:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=1_000,
-        runtime=10,
+        mem_mb=2_000,
+        runtime=30,
     params:
         cfg=section("tabulate"),
         code=code("tabulate.py"),
@@ -27,26 +26,250 @@ rule tabulate:
         "../workflow/scripts/tabulate.py"
 
 
-rule plot:
+rule table2:
     input:
-        split="<results>/{dataset}/{bias}/split.parquet",
-        selected="<results>/{dataset}/{bias}/{method}/selected/clip.parquet",
+        metrics=metrics_of(TABLE2, plan.severe_biases(CONFIG)),
     output:
-        figure="<results>/figures/{dataset}-{bias}-{method}.png",
+        csv="<results>/tables/table2.csv",
+        markdown="<results>/tables/table2.md",
+        latex="<results>/tables/table2.tex",
     log:
-        "<logs>/plot/{dataset}-{bias}-{method}.log",
+        "<logs>/tables/table2.log",
     benchmark:
-        "<benchmarks>/plot/{dataset}-{bias}-{method}.jsonl"
+        "<benchmarks>/tables/table2.jsonl"
     conda:
         "../envs/classifier.yaml"
     threads: 1
     resources:
         mem_mb=2_000,
-        runtime=10,
+        runtime=30,
     params:
-        cfg=section("plot"),
-        code=code("plot.py"),
+        cfg=section("tabulate"),
+        code=code("tabulate.py"),
+    message:
+        "Writing Table 2"
+    script:
+        "../workflow/scripts/tabulate.py"
+
+
+rule cost:
+    input:
+        metrics=metrics_of(CONFIG.methods),
+    output:
+        csv="<results>/tables/table3.csv",
+        markdown="<results>/tables/table3.md",
+    log:
+        "<logs>/tables/cost.log",
+    benchmark:
+        "<benchmarks>/tables/cost.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=2_000,
+        runtime=30,
+    params:
+        cfg=section("cost"),
+        code=code("cost.py"),
+    message:
+        "Writing Table 3"
+    script:
+        "../workflow/scripts/cost.py"
+
+
+rule ablate:
+    input:
+        metrics=metrics_of_ablations,
+    output:
+        csv="<results>/tables/ablations.csv",
+        markdown="<results>/tables/ablations.md",
+    log:
+        "<logs>/tables/ablate.log",
+    benchmark:
+        "<benchmarks>/tables/ablate.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=2_000,
+        runtime=30,
+    params:
+        cfg=section("ablate"),
+        code=code("ablate.py"),
+    message:
+        "Writing the table of ablations"
+    script:
+        "../workflow/scripts/ablate.py"
+
+
+rule uncertainty:
+    input:
+        metrics=metrics_of(CONFIG.methods),
+        predictions=[path.replace(".metrics.json", ".predictions.parquet") for path in metrics_of(CONFIG.methods)],
+    output:
+        csv="<results>/tables/uncertainty.csv",
+        markdown="<results>/tables/uncertainty.md",
+    log:
+        "<logs>/tables/uncertainty.log",
+    benchmark:
+        "<benchmarks>/tables/uncertainty.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=2_000,
+        runtime=30,
+    params:
+        cfg=section("uncertainty"),
+        code=code("uncertainty.py"),
+    message:
+        "Drawing intervals of the worst-group accuracies"
+    script:
+        "../workflow/scripts/uncertainty.py"
+
+
+rule contact_sheet:
+    input:
+        split="<results>/{dataset}/{bias}/split.parquet",
+        selected=selected_of,
+    output:
+        figure="<results>/figures/{dataset}-{bias}-{method}.png",
+    log:
+        "<logs>/figures/{dataset}-{bias}-{method}.log",
+    benchmark:
+        "<benchmarks>/figures/{dataset}-{bias}-{method}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=2_000,
+        runtime=30,
+    params:
+        cfg=section("figure"),
+        code=code("contact_sheet.py"),
     message:
         "Contact sheet of {wildcards.method} ({wildcards.dataset}, bias {wildcards.bias})"
     script:
-        "../workflow/scripts/plot.py"
+        "../workflow/scripts/contact_sheet.py"
+
+
+rule compare:
+    input:
+        split="<results>/{dataset}/{bias}/split.parquet",
+        selections=selections_to_compare,
+    output:
+        figure="<results>/figures/compare-{dataset}-{bias}-{group}.png",
+    log:
+        "<logs>/figures/compare-{dataset}-{bias}-{group}.log",
+    benchmark:
+        "<benchmarks>/figures/compare-{dataset}-{bias}-{group}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=2_000,
+        runtime=30,
+    params:
+        cfg=section("compare"),
+        code=code("compare.py"),
+    message:
+        "Comparing the methods' images of {wildcards.group} ({wildcards.dataset}, bias {wildcards.bias})"
+    script:
+        "../workflow/scripts/compare.py"
+
+
+rule clusters:
+    input:
+        index="<results>/{dataset}/{bias}/{method}/subjects/index.json",
+    output:
+        figure="<results>/figures/clusters-{dataset}-{bias}-{method}.png",
+    log:
+        "<logs>/figures/clusters-{dataset}-{bias}-{method}.log",
+    benchmark:
+        "<benchmarks>/figures/clusters-{dataset}-{bias}-{method}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=2_000,
+        runtime=30,
+    params:
+        cfg=section("figure"),
+        code=code("clusters.py"),
+    message:
+        "Sheet of what the adapters of {wildcards.method} learn ({wildcards.dataset}, bias {wildcards.bias})"
+    script:
+        "../workflow/scripts/clusters.py"
+
+
+rule scores:
+    input:
+        scores=shards_of("scores"),
+        selected="<results>/{dataset}/{bias}/{method}/selected/clip.parquet",
+    output:
+        figure="<results>/figures/scores-{dataset}-{bias}-{method}.png",
+    log:
+        "<logs>/figures/scores-{dataset}-{bias}-{method}.log",
+    benchmark:
+        "<benchmarks>/figures/scores-{dataset}-{bias}-{method}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=2_000,
+        runtime=30,
+    params:
+        cfg=section("centroids"),
+        code=code("scores.py"),
+    message:
+        "Histograms of the CLIP scores of {wildcards.method} ({wildcards.dataset}, bias {wildcards.bias})"
+    script:
+        "../workflow/scripts/scores.py"
+
+
+rule bias_curves:
+    input:
+        table="<results>/tables/table1.csv",
+    output:
+        figure="<results>/figures/bias.png",
+    log:
+        "<logs>/figures/bias.log",
+    benchmark:
+        "<benchmarks>/figures/bias.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=2_000,
+        runtime=30,
+    params:
+        cfg=section("centroids"),
+        code=code("curve.py"),
+    message:
+        "Drawing accuracy against bias"
+    script:
+        "../workflow/scripts/curve.py"
+
+
+rule cost_curve:
+    input:
+        table="<results>/tables/table3.csv",
+    output:
+        figure="<results>/figures/cost.png",
+    log:
+        "<logs>/figures/cost.log",
+    benchmark:
+        "<benchmarks>/figures/cost.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=2_000,
+        runtime=30,
+    params:
+        cfg=section("centroids"),
+        code=code("curve.py"),
+    message:
+        "Drawing accuracy against cost"
+    script:
+        "../workflow/scripts/curve.py"

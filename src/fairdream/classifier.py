@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,27 +80,73 @@ def _small_cnn() -> torch.nn.Module:
     )
 
 
-def save(network: torch.nn.Module, path: str, labels: Sequence[str], image_size: int) -> None:
-    """Write the weights with all that is needed to use them in the header."""
+def save(
+    network: torch.nn.Module,
+    path: str,
+    labels: Sequence[str],
+    image_size: int,
+    checkpoints: Mapping[str, Mapping[str, torch.Tensor]] | None = None,
+) -> None:
+    """Write the weights with all that is needed to use them in the header.
+
+    Parameters
+    ----------
+    checkpoints
+        Earlier states by name, written beside the weights as ``name/key``.
+    """
     from safetensors.torch import save_file
 
     header = {"labels": json.dumps(list(labels)), "encoder": network.encoder_name, "image_size": str(image_size)}
-    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    states = {"": network.state_dict(), **{f"{name}/": state for name, state in (checkpoints or {}).items()}}
+    tensors = {
+        prefix + key: value.detach().cpu().contiguous()
+        for prefix, state in states.items()
+        for key, value in state.items()
+    }
     with atomic(path) as temporary:
         save_file(tensors, temporary, metadata=header)
 
 
-def load(path: str) -> tuple[torch.nn.Module, list[str], int]:
-    """Return a saved network, its labels and its image size."""
+def load(path: str, checkpoint: str | None = None) -> tuple[torch.nn.Module, list[str], int]:
+    """Return a saved network, or an earlier state of it by name, its labels and its image size."""
     from safetensors import safe_open
 
+    prefix = f"{checkpoint}/" if checkpoint else ""
     with safe_open(path, "pt") as file:
         header = file.metadata()
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        names = [key for key in file.keys() if key.startswith(prefix) and ("/" in key) == bool(prefix)]  # noqa: SIM118
+        tensors = {key.removeprefix(prefix): file.get_tensor(key) for key in names}
     labels = json.loads(header["labels"])
     network = build(EncoderModel(name=header["encoder"], weights=None), None, len(labels))
     network.load_state_dict(tensors)
     return network, labels, int(header["image_size"])
+
+
+def checkpoints(path: str) -> list[str]:
+    """Return the names of the earlier states in a saved network."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return sorted({key.split("/")[0] for key in file.keys() if "/" in key})  # noqa: SIM118 (not a dict)
+
+
+def encode(network: torch.nn.Module, pixels: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return the penultimate features (n, d) of images (n, 3, h, w), the network in eval mode."""
+    import torch
+
+    network.eval()
+    with torch.inference_mode():
+        parts = [network.encoder(to_input(pixels[start : start + 256], device)) for start in range(0, len(pixels), 256)]
+    # a copy: tensors made under inference mode cannot enter autograd
+    return torch.cat(parts).clone()
+
+
+def predict(network: torch.nn.Module, pixels: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Return the logits (n, c) of images (n, 3, h, w), the network in eval mode."""
+    import torch
+
+    with torch.no_grad():
+        return network.head(encode(network, pixels, device))
 
 
 def decode(sources: Sequence[Any], image_size: int, folder: str) -> np.ndarray:

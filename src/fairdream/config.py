@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fairdream.errors import UserError
-from fairdream.methods import METHODS
+from fairdream.methods import METHODS, RECIPES
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -23,12 +23,43 @@ Name = Annotated[
 ]
 Ratio = Annotated[float, Field(gt=0.5, lt=1.0)]
 MethodName = Literal[tuple(METHODS)]
+RecipeName = Literal[tuple(RECIPES)]
 
 
 class Section(BaseModel):
     """Base of all sections: no unknown key, no silent conversion, no change after loading."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Overridable(Section):
+    """A section whose values can differ for a method or a recipe; the values themselves are the model `BASE`."""
+
+    BASE: ClassVar[type[Section]]
+    overrides: dict[str, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _overrides_fit(self) -> Self:
+        for name in self.overrides:
+            try:
+                self.of(name)
+            except ValidationError as error:
+                # told under the key that the user wrote
+                details: list[Any] = [
+                    {**detail, "loc": ("overrides", name, *detail["loc"])} for detail in error.errors()
+                ]
+                raise ValidationError.from_exception_data("overrides", details) from None
+        return self
+
+    def of(self, name: str) -> Any:
+        """Return the values, of the model `BASE`, that hold for one method or recipe."""
+        own = {field: getattr(self, field) for field in self.BASE.model_fields}
+        override = self.overrides.get(name, {})
+        # a length given here replaces the other kind of length
+        lengths = {"epochs", "steps"}
+        if lengths & override.keys() and lengths <= own.keys():
+            own |= dict.fromkeys(lengths)
+        return self.BASE(**{**own, **override})
 
 
 class DiffusionModel(Section):
@@ -83,6 +114,14 @@ class Table(Section):
     split: str | None = Field("split", description="Column of the split.")
 
 
+class FfrPrompts(Section):
+    """FFR's prompts: every combination of a class's and an attribute's words, in turn over a group's images."""
+
+    template: str = Field(description="With {label} and {attribute}.")
+    labels: dict[Name, Annotated[list[str], Field(min_length=1)]] = Field(description="Class -> its words.")
+    attributes: dict[Name, Annotated[list[str], Field(min_length=1)]] = Field(description="Attribute -> its words.")
+
+
 class Prompts(Section):
     """Prompt templates; {label}, {attribute} and {token} are replaced by the names in the data set's section."""
 
@@ -91,6 +130,7 @@ class Prompts(Section):
     swapped: str = Field(description="A group drawn from another group's adapter; no token.")
     negative: str = Field("{attribute}", description="Negative prompt of a swapped group; {attribute} is the source's.")
     clip_label: str = Field("Photo of a {label}", description="CLIP-Label's text (paper, section 3.2).")
+    ffr: FfrPrompts | None = Field(None, description="FFR's own prompts; needed for its row.")
 
 
 class Source(Section):
@@ -129,6 +169,10 @@ class Dataset(Source):
 
     @model_validator(mode="after")
     def _groups(self) -> Self:
+        if self.prompts.ffr is not None:
+            for field, names in (("labels", self.labels), ("attributes", self.attributes)):
+                if set(getattr(self.prompts.ffr, field)) != set(names):
+                    raise ValueError(f"prompts.ffr.{field} must have exactly the keys {', '.join(names)}")
         groups = {f"{label}-{attribute}" for label in self.labels for attribute in self.attributes}
         if set(self.train_counts) != groups:
             raise ValueError(f"train_counts must have exactly the groups {', '.join(sorted(groups))}")
@@ -183,31 +227,14 @@ class FinetuneValues(Section):
     steps: Count = Field(description="Optimiser steps of each adapter.")
 
 
-class Finetune(FinetuneValues):
+class Finetune(FinetuneValues, Overridable):
     """Training of the adapters; `overrides` changes values of single methods."""
 
+    BASE: ClassVar = FinetuneValues
     token: str = Field(min_length=1, description="DreamBooth's [V].")
     overrides: dict[MethodName, dict[str, Any]] = Field(
         default_factory=dict, description="Method -> values that differ for it."
     )
-
-    @model_validator(mode="after")
-    def _overrides_fit(self) -> Self:
-        for method in self.overrides:
-            try:
-                self.of(method)
-            except ValidationError as error:
-                # told under the key that the user wrote
-                details: list[Any] = [
-                    {**detail, "loc": ("overrides", method, *detail["loc"])} for detail in error.errors()
-                ]
-                raise ValidationError.from_exception_data("overrides", details) from None
-        return self
-
-    def of(self, method: str) -> FinetuneValues:
-        """Return the values that hold for one method."""
-        own = {name: getattr(self, name) for name in FinetuneValues.model_fields}
-        return FinetuneValues(**{**own, **self.overrides.get(method, {})})
 
 
 class Generate(Section):
@@ -234,8 +261,10 @@ class Select(Section):
 class Training(Section):
     """An optimiser and its length: exactly one of epochs and steps."""
 
-    learning_rate: Positive = Field(description="SGD's; constant.")
-    weight_decay: float = Field(ge=0.0, description="SGD's.")
+    optimizer: Literal["sgd", "adam"] = Field("sgd", description="sgd or adam.")
+    learning_rate: Positive = Field(description="The optimiser's.")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="Of the learning rate; cosine ends at 0.")
+    weight_decay: float = Field(ge=0.0, description="The optimiser's.")
     momentum: Fraction = Field(description="SGD's; 0: plain SGD.")
     batch_size: int = Field(ge=2, description="Images a step.")
     epochs: Count | None = Field(None, description="Passes over the images; or give `steps`.")
@@ -248,20 +277,109 @@ class Training(Section):
         return self
 
 
-class Pretrain(Training):
+class Augmentation(Section):
+    """Random views of an image."""
+
+    crop_scale: Fraction = Field(description="Smallest area of the random resized crop; 1: no crop.")
+    flip: bool = Field(description="Random horizontal flips.")
+
+
+class PretrainValues(Training, Augmentation):
     """Stage 1: encoder and last layer on synthetic images (ERM: on the real ones)."""
 
     beta: Fraction = Field(description="Loss = beta * CE + (1 - beta) * SupCon.")
     temperature: Positive = Field(description="SupCon's temperature.")
     image_size: Count = Field(description="Pixels a side.")
-    crop_scale: Fraction = Field(description="Smallest area of the random resized crop; 1: no crop.")
-    flip: bool = Field(description="Random horizontal flips.")
 
 
-class Retrain(Training):
-    """Stage 2: the last layer on the real images."""
+class Pretrain(PretrainValues, Overridable):
+    """Stage 1; `overrides` changes values of single methods."""
+
+    BASE: ClassVar = PretrainValues
+    overrides: dict[MethodName, dict[str, Any]] = Field(
+        default_factory=dict, description="Method -> values that differ for it."
+    )
+
+
+class RetrainValues(Training):
+    """Stage 2: the real images."""
 
     beta: Fraction = Field(description="Weight of CE, as in stage 1; SupCon has no gradient on a frozen encoder.")
+
+
+class Retrain(RetrainValues, Overridable):
+    """Stage 2; `overrides` changes values of single recipes."""
+
+    BASE: ClassVar = RetrainValues
+    overrides: dict[RecipeName, dict[str, Any]] = Field(
+        default_factory=dict, description="Recipe -> values that differ for it."
+    )
+
+
+class GroupDroValues(Section):
+    """Group-DRO (Sagawa et al. 2020)."""
+
+    step_size: Positive = Field(description="eta of the group weights.")
+    adjustment: float = Field(ge=0.0, description="C of the generalisation adjustment C / sqrt(n_g).")
+
+
+class SelfValues(Section):
+    """SELF (LaBonte et al. 2023): the last layer on held-out images that the classifier is unsure of."""
+
+    score: Literal[
+        "early_stop_disagreement", "dropout_disagreement", "misclassification", "early_stop_misclassification"
+    ] = Field(description="What the images are chosen by.")
+    checkpoints: list[Fraction] = Field(min_length=1, description="Early checkpoints tried, as shares of stage 1.")
+    dropouts: list[Fraction] = Field(min_length=1, description="Dropout rates tried by dropout_disagreement.")
+    images: list[Count] = Field(min_length=1, description="Numbers of chosen images tried.")
+    learning_rates: list[Positive] = Field(min_length=1, description="Learning rates tried.")
+    steps: Count = Field(description="Steps of the last layer.")
+    batch_size: int = Field(ge=2, description="Images a step, classes equally often.")
+    weight_decay: float = Field(ge=0.0, description="SGD's.")
+
+
+class DfrValues(Section):
+    """DFR (Kirichenko et al. 2023): a logistic regression on balanced held-out images. Beyond the paper."""
+
+    strengths: list[Positive] = Field(min_length=1, description="Inverse l1 penalties tried.")
+    refits: Count = Field(description="Balanced subsets whose coefficients are averaged.")
+
+
+class JttValues(Section):
+    """JTT (Liu et al. 2021): train, and train again with the mistakes repeated. Beyond the paper."""
+
+    first: Fraction = Field(description="Share of stage 1 after which the mistakes are counted.")
+    upweight: Count = Field(description="How often a mistake stands in the second training set.")
+
+
+class Baselines(Section):
+    """What only single baselines have."""
+
+    grey_distance: Positive = Field(
+        description="FFR: an image is grey when no channel's mean is farther than this (of 255) from their mean."
+    )
+    gdro: GroupDroValues
+    self_: SelfValues = Field(alias="self", description="SELF's.")
+    dfr: DfrValues
+    jtt: JttValues
+
+
+class Ablations(Section):
+    """What the ablation table compares; none of it draws an image but `clusters`."""
+
+    method: MethodName = Field(description="The row whose images are used.")
+    biases: list[Literal["original"] | Ratio] = Field(min_length=1, description="Some of the run's biases.")
+    alphas: list[Fraction] = Field(description="Weights of CLIP-Label; random and no selection are always there.")
+    betas: list[Fraction] = Field(description="Weights of CE against SupCon.")
+    recipes: list[RecipeName] = Field(description="Second stages; stage1_only: stage 1 alone.")
+    clusters: list[Count] = Field(description="Numbers of clusters: each fine-tunes and draws anew.")
+
+
+class Uncertainty(Section):
+    """Bootstrap intervals of the worst-group accuracies."""
+
+    draws: Count = Field(description="Test sets drawn with replacement.")
+    small_group: Count = Field(description="Warn of a test group with fewer images.")
 
 
 class Tables(Section):
@@ -276,6 +394,9 @@ class Config(Section):
     results: str = Field(description="Folder of everything that the run writes.")
     seed: int = Field(ge=0, description="Root of every random stream but the classifiers'.")
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="Seeds of the classifiers.")
+    generator_seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        [0], min_length=1, description="Repetitions of fine-tuning and generation; the tables are over all of them."
+    )
     biases: list[Literal["original"] | Ratio] = Field(
         min_length=1, description="`original`, and shares of bias-aligned images in each class."
     )
@@ -289,9 +410,12 @@ class Config(Section):
     select: Select
     pretrain: Pretrain
     retrain: Retrain
+    baselines: Baselines
+    ablations: Ablations
+    uncertainty: Uncertainty
     tables: Tables
 
-    @field_validator("seeds", "biases", "methods")
+    @field_validator("seeds", "generator_seeds", "biases", "methods")
     @classmethod
     def _unique(cls, values: list) -> list:
         if len(set(values)) != len(values):

@@ -30,7 +30,7 @@ FLAT_STD = 2.0  # of 255: an image with less contrast than this shows nothing
 class GenerateJob(Section):
     """What the images of one subject need beside the adapter."""
 
-    prompt: str
+    prompts: list[str]
     negative_prompt: str
     scheduler: str
     num_inference_steps: int
@@ -148,8 +148,9 @@ def draw(pipeline: Any, group: str, subject: str, indices: range, config: Genera
         wanted = [index for index in indices if index not in rows]
         if not wanted:
             break
-        pixels = sample(pipeline, [seeds[index] for index in wanted], config)
-        for index, values in zip(wanted, pixels, strict=True):
+        prompts = [config.prompts[index % len(config.prompts)] for index in wanted]
+        pixels = sample(pipeline, prompts, [seeds[index] for index in wanted], config)
+        for index, prompt, values in zip(wanted, prompts, pixels, strict=True):
             problem = defect(values)
             if problem:
                 LOGGER.warning("%s %s image %d, seed %d: %s", group, subject, index, seeds[index], problem)
@@ -161,7 +162,7 @@ def draw(pipeline: Any, group: str, subject: str, indices: range, config: Genera
                 "group": group,
                 "subject": subject,
                 "index": index,
-                "prompt": config.prompt,
+                "prompt": prompt,
                 "negative_prompt": config.negative_prompt,
                 "seed": seeds[index],
                 "num_inference_steps": config.num_inference_steps,
@@ -169,6 +170,7 @@ def draw(pipeline: Any, group: str, subject: str, indices: range, config: Genera
                 "scheduler": config.scheduler,
                 "adapter_scale": config.adapter_scale,
                 "redraws": redraws,
+                "channel_distance": channel_distance(values),
             }
     lost = [index for index in indices if index not in rows]
     if lost:
@@ -179,12 +181,12 @@ def draw(pipeline: Any, group: str, subject: str, indices: range, config: Genera
     return [rows[index] for index in indices]
 
 
-def sample(pipeline: Any, seeds: list[int], config: GenerateJob) -> np.ndarray:
-    """Return images (n, h, w, 3) in [0, 1], one a seed, as the stock pipeline draws them."""
+def sample(pipeline: Any, prompts: list[str], seeds: list[int], config: GenerateJob) -> np.ndarray:
+    """Return images (n, h, w, 3) in [0, 1], one a prompt and seed, as the stock pipeline draws them."""
     import torch
 
     return pipeline(
-        prompt=[config.prompt] * len(seeds),
+        prompt=prompts,
         negative_prompt=[config.negative_prompt] * len(seeds),
         generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
         num_inference_steps=config.num_inference_steps,
@@ -202,6 +204,18 @@ def defect(values: np.ndarray) -> str | None:
     if values.max() * 255 < FLAT_STD:
         return "black"
     return "flat" if values.std() * 255 < FLAT_STD else None
+
+
+def channel_distance(values: np.ndarray) -> float:
+    """Return how far a channel's mean is from the mean of all, at most, in levels of 255; 0 for a grey image.
+
+    FFR leaves out images for which this is small, measured on the red channel alone (its generation code); an image
+    whose red is typical by chance is not grey, so we take the channel that is farthest.
+    """
+    import numpy as np
+
+    means = values.reshape(-1, 3).mean(axis=0) * 255
+    return float(np.abs(means - means.mean()).max())
 
 
 def _as_image(values: np.ndarray) -> Any:

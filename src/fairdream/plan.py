@@ -6,15 +6,31 @@ a group is *swapped* when its images are drawn from the adapter of its class's a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fairdream.bias import ORIGINAL, aligned_groups, counts_at, label_of
 from fairdream.config import Config
 from fairdream.errors import UserError
-from fairdream.methods import METHODS
+from fairdream.identity import seed_of
+from fairdream.methods import method_of
 
 ANY_BIAS = "any"
 NO_SUBJECT = "base"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """One way to a classifier; its folder and recipe in a path, without the seed."""
+
+    method: str
+    selection: str
+    loss: str
+    recipe: str
+
+    def path(self, dataset: str, bias: str, seed: int) -> str:
+        """Return its files' path without the ending, relative to the results."""
+        folder = f"{dataset}/{bias}/{self.method}/classifiers/{self.selection}-{self.loss}"
+        return f"{folder}/seed{seed}/{self.recipe}"
 
 
 @dataclass(frozen=True)
@@ -42,9 +58,12 @@ def groups(config: Config, dataset: str) -> list[str]:
     return sorted(config.datasets[dataset].train_counts)
 
 
-def number_of_clusters(config: Config, dataset: str) -> int:
+def number_of_clusters(config: Config, dataset: str, method: str) -> int:
     """Return k = max(1, min(round(M / 20), 20)), M the smallest group at the original bias (paper, section 4.2)."""
     own = config.datasets[dataset]
+    stated = method_of(method).clusters
+    if stated is not None:
+        return stated
     if own.clusters is not None:
         return own.clusters
     smallest = min(own.train_counts.values())
@@ -76,15 +95,83 @@ def is_swapped_prompt(config: Config, dataset: str, bias: str, method: str, grou
     A mirrored method draws the aligned group of a class with a swapped group in the same way.
     """
     swapped = swapped_groups(config, dataset, bias)
-    if METHODS[method].mirrored:
+    if method_of(method).mirrored:
         return label_of(group) in {label_of(other) for other in swapped}
-    return METHODS[method].subjects is not None and group in swapped
+    return method_of(method).subjects is not None and group in swapped
+
+
+def exists_at(config: Config, dataset: str, bias: str, row: str) -> bool:
+    """Tell whether a row exists at this bias: a mirrored one only where a group is swapped."""
+    return not method_of(row).mirrored or bool(swapped_groups(config, dataset, bias))
 
 
 def methods_at(config: Config, dataset: str, bias: str) -> list[str]:
-    """Return the methods with a row at this bias: a mirrored one only where a group is swapped."""
-    swapped = bool(swapped_groups(config, dataset, bias))
-    return [method for method in config.methods if swapped or not METHODS[method].mirrored]
+    """Return the methods with a row at this bias."""
+    return [method for method in config.methods if exists_at(config, dataset, bias, method)]
+
+
+def severe_biases(config: Config) -> list[str]:
+    """Return the biases from which conflicting groups are swapped: those of Table 2."""
+    return [bias for bias in biases(config) if bias != ORIGINAL and float(bias) >= config.swap.from_ratio]
+
+
+def compared_methods(config: Config) -> list[str]:
+    """Return the methods whose images of a group are shown side by side: those with adapters of their own."""
+    rows = {method: method_of(method) for method in config.methods}
+    return [name for name, row in rows.items() if row.subjects and not row.adapters_of and not row.stage1_of]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One line of the ablation table."""
+
+    ablation: str
+    name: str
+    classifier: Classifier
+
+
+def ablations(config: Config, dataset: str, bias: str) -> list[Setting]:
+    """Return the ablations of the paper and of its extended version, each a classifier that reuses what it can.
+
+    A setting that is the run's own has its path, so it is not trained twice.
+    """
+    values = config.ablations
+    own = classifiers(config, values.method)[0]
+    severe = bias != ORIGINAL and float(bias) >= config.swap.from_ratio
+    alpha = config.select.alpha_swapped if severe else config.select.alpha
+    result = []
+    for value in values.alphas:
+        selection = own.selection if value == alpha else f"alpha{round(100 * value)}"
+        result.append(Setting("CLIP-Score", f"alpha = {value:g}", replace(own, selection=selection)))
+    result.append(Setting("CLIP-Score", "random", replace(own, selection="random")))
+    result.append(Setting("Filtering", "top share", own))
+    result.append(Setting("Filtering", "all images", replace(own, selection="all")))
+    for value in values.betas:
+        loss = own.loss if value == config.pretrain.beta else f"beta{round(100 * value)}"
+        result.append(Setting("Loss", f"beta = {value:g}", replace(own, loss=loss)))
+    result += [Setting("Stage 2", recipe, replace(own, recipe=recipe)) for recipe in values.recipes]
+    for value in values.clusters:
+        same = value == number_of_clusters(config, dataset, own.method)
+        result.append(
+            Setting("Clusters", f"k = {value}", own if same else replace(own, method=f"{own.method}_k{value}"))
+        )
+    return result
+
+
+def classifiers(config: Config, row: str) -> list[Classifier]:
+    """Return the classifiers of a row: one for each seed of the generator."""
+    own = method_of(row)
+    generations = config.generator_seeds if own.synthetic else [0]
+    return [
+        Classifier((own.stage1_of or row) + (f"_g{number}" if number else ""), own.selection, own.loss, own.recipe)
+        for number in generations
+    ]
+
+
+def generation_seed(config: Config, method: str) -> int:
+    """Return the root of the generator's random streams: another one for each of its repetitions."""
+    number = method_of(method).generation
+    return seed_of("generation", config.seed, number) if number else config.seed
 
 
 def trained_groups(config: Config, dataset: str, bias: str) -> list[str]:
@@ -95,22 +182,22 @@ def trained_groups(config: Config, dataset: str, bias: str) -> list[str]:
 
 def adapter_method(method: str) -> str:
     """Return the method whose adapters this method draws from."""
-    return METHODS[method].adapters_of or method
+    return method_of(method).adapters_of or method
 
 
 def subjects_of(config: Config, dataset: str, method: str, group: str) -> list[str]:
     """Return the subjects that the images of a group are learnt as."""
-    kind = METHODS[method].subjects
+    kind = method_of(method).subjects
     if kind is None:
         return [NO_SUBJECT]
     if kind == "group":
         return [group]
-    return [f"{group}-c{index:02d}" for index in range(number_of_clusters(config, dataset))]
+    return [f"{group}-c{index:02d}" for index in range(number_of_clusters(config, dataset, method))]
 
 
 def image_bias(method: str, bias: str) -> str:
     """Return the bias folder of a method's images: ``any`` where they do not depend on the training set."""
-    return ANY_BIAS if METHODS[method].subjects is None else bias
+    return ANY_BIAS if method_of(method).subjects is None else bias
 
 
 def shards(config: Config, dataset: str, bias: str, method: str) -> list[Shard]:
@@ -118,7 +205,7 @@ def shards(config: Config, dataset: str, bias: str, method: str) -> list[Shard]:
     result = []
     total, size = config.generate.images_per_group, config.generate.shard_size
     for group in groups(config, dataset):
-        source = group if METHODS[method].subjects is None else source_group(config, dataset, bias, group)
+        source = group if method_of(method).subjects is None else source_group(config, dataset, bias, group)
         subjects = subjects_of(config, dataset, method, source)
         for index, subject in enumerate(subjects):
             images = total // len(subjects) + (index < total % len(subjects))
@@ -136,10 +223,14 @@ def check_plan(config: Config) -> None:
     """
     smallest_cluster = config.subjects.min_cluster_size
     for dataset in config.datasets:
-        k = number_of_clusters(config, dataset)
+        if config.datasets[dataset].prompts.ffr is None and any(method_of(m).own_prompts for m in config.methods):
+            raise UserError(
+                f"datasets.{dataset}.prompts.ffr: FFR has prompts of its own; give them or remove ffr from methods"
+            )
         for bias in biases(config):
             counts = counts_at(config.datasets[dataset].train_counts, bias)
-            clustered = [m for m in methods_at(config, dataset, bias) if METHODS[m].subjects == "cluster"]
+            clustered = [m for m in methods_at(config, dataset, bias) if method_of(m).subjects == "cluster"]
+            k = max((number_of_clusters(config, dataset, m) for m in clustered), default=1)
             for group in trained_groups(config, dataset, bias):
                 if clustered and counts[group] < smallest_cluster * k:
                     raise UserError(

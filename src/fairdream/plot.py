@@ -1,51 +1,106 @@
-"""Contact sheets: real images beside generated ones, a row a group (paper, Fig. 4)."""
+"""Sheets of images: real beside generated ones, two methods side by side, clusters with their sizes."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fairdream.files import atomic
 from fairdream.images import open_rgb, read_pngs
 
+if TYPE_CHECKING:
+    import pandas as pd
 
-def plot(split: str, selected: str, figure: str, columns: int) -> None:
-    """Write a PNG with the first training images (red frame) and selected images (yellow frame) of each group.
+REAL, GENERATED = "red", "gold"  # frames, as in the paper
+
+
+def contact_sheet(split: str, selected: str, figure: str, columns: int) -> None:
+    """Write a PNG with the first training images (red) and selected images (yellow) of each group (paper, Fig. 4).
 
     Parameters
     ----------
     columns
         Images of each kind in a row.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
     import pandas as pd
 
     real = pd.read_parquet(split)
     real = real[real["split"] == "train"]
     chosen = pd.read_parquet(selected)
-    groups = sorted(real["group"].unique())
-    canvas, axes = plt.subplots(
-        len(groups), 2 * columns, figsize=(1.1 * 2 * columns, 1.25 * len(groups)), squeeze=False
-    )
+    rows = []
+    for group in sorted(real["group"].unique()):
+        own = real[real["group"] == group].head(columns)
+        frames = [(REAL, path) for path in _paths(own)]
+        frames += [("white", None)] * (columns - len(frames))
+        rows.append((group, frames + [(GENERATED, png) for png in _drawn(chosen, group, columns)]))
+    _sheet(rows, "training images (red) and generated ones (yellow)", figure)
+
+
+def compare(split: str, selections: list[str], titles: list[str], figure: str, group: str, columns: int) -> None:
+    """Write a PNG with a group's training images and each selection's, a row each (paper, Fig. 5)."""
+    import pandas as pd
+
+    real = pd.read_parquet(split)
+    real = real[(real["split"] == "train") & (real["group"] == group)].head(columns)
+    rows = [("training", [(REAL, path) for path in _paths(real)])]
+    for path, title in zip(selections, titles, strict=True):
+        rows.append((title, [(GENERATED, png) for png in _drawn(pd.read_parquet(path), group, columns)]))
+    _sheet(rows, group, figure)
+
+
+def clusters(index: str, figure: str, columns: int) -> None:
+    """Write a PNG with the first members of each subject, and its size.
+
+    Parameters
+    ----------
+    index
+        ``index.json`` of a method's subjects; their member files lie beside it.
+    """
+    sizes = json.loads(Path(index).read_text(encoding="utf-8"))
+    rows = []
+    for subject in sorted(sizes):
+        members = json.loads(Path(index).with_name(f"{subject}.json").read_text(encoding="utf-8"))["images"]
+        frames = [(REAL, Path(image["path"])) for image in members[:columns]]
+        rows.append((f"{subject}\n{len(members)} images", frames))
+    _sheet(rows, "what each adapter learns", figure)
+
+
+def _paths(rows: pd.DataFrame) -> list[Path]:
+    return [Path(folder, path) for folder, path in rows[["folder", "path"]].to_numpy()]
+
+
+def _drawn(chosen: pd.DataFrame, group: str, count: int) -> list[bytes]:
+    """Return selected images of a group, evenly over the ids, so that every subject of it is seen."""
+    own = chosen[chosen["group"] == group].sort_values("id")
+    own = own.iloc[:: max(1, len(own) // count)].head(count)
+    return [read_pngs(shard)[name] for name, shard in zip(own["id"], own["shard"], strict=True)]
+
+
+def _sheet(rows: Sequence[tuple[str, list[tuple[str, Any]]]], title: str, figure: str) -> None:
+    """Draw rows of (frame colour, image) with their names."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    width = max(len(frames) for _, frames in rows)
+    canvas, axes = plt.subplots(len(rows), width, figsize=(1.1 * width + 1.2, 1.25 * len(rows) + 0.4), squeeze=False)
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.set_frame_on(False)
-    for row, group in zip(axes, groups, strict=True):
-        row[0].set_ylabel(group)
-        paths = [Path(f, p) for f, p in real.loc[real["group"] == group, ["folder", "path"]].head(columns).to_numpy()]
-        # evenly over the ids, so that every subject of the group is seen
-        own = chosen[chosen["group"] == group].sort_values("id")
-        own = own.iloc[:: max(1, len(own) // columns)].head(columns)
-        pngs = [read_pngs(shard)[name] for name, shard in zip(own["id"], own["shard"], strict=True)]
-        for start, sources, color in ((0, paths, "red"), (columns, pngs, "gold")):
-            for axis, source in zip(row[start:], sources, strict=False):
-                axis.imshow(open_rgb(source))
-                axis.set_frame_on(True)
-                for spine in axis.spines.values():
-                    spine.set(color=color, linewidth=2)
-    canvas.suptitle("training images (red) and generated ones (yellow)")
+    for row, (name, frames) in zip(axes, rows, strict=True):
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
+        for axis, (color, source) in zip(row, frames, strict=False):
+            if source is None:
+                continue
+            axis.imshow(open_rgb(source))
+            axis.set_frame_on(True)
+            for spine in axis.spines.values():
+                spine.set(color=color, linewidth=2)
+    canvas.suptitle(title)
     canvas.tight_layout()
     with atomic(figure) as path:
         canvas.savefig(path, dpi=110)
+    plt.close(canvas)

@@ -1,37 +1,62 @@
-"""Stage 2: what the real training set teaches the classifier of stage 1.
+"""Stage 2: what real images teach the classifier of stage 1.
 
-Recipes: `llr_all` re-trains the last layer on all real training images with class-balanced batches (the paper's
-LLR_all); `stage1_only` leaves the classifier as it is.
+Recipes
+-------
+``stage1_only``
+    The classifier as it is.
+``llr_all``, ``llr_balanced``
+    The last layer on all real training images with class-balanced batches (the paper's LLR_all), or on as many images
+    of each group as the smallest has (LLR_b).
+``ft_all``, ``ft_balanced``
+    The whole network on all images as they come (FFR's second stage), or on the balanced ones (FT_b), with the loss of
+    stage 1.
+``gdro``
+    The whole network on all images with Group-DRO (Table 2).
+``self``
+    The last layer on the held-out images that the classifier is least sure of (`disagreement`).
+``dfr``
+    The last layer from balanced held-out images (`dfr`).
 
 On a frozen encoder the SupCon term of the paper's loss does not depend on the last layer: it is computed on the
 penultimate features, so its gradient is zero. What remains of beta * CE + (1 - beta) * SupCon is beta * CE, and that
-is what is minimised here. The encoder stays in eval mode, so its batch-norm statistics do not drift, and its features
-are computed once.
+is what is minimised here. The frozen encoder stays in eval mode, so its batch-norm statistics do not drift, and its
+features are computed once.
 """
 
 from __future__ import annotations
 
+import copy
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairdream import classifier
-from fairdream.config import Retrain, Section
+from fairdream import classifier, dfr
+from fairdream.config import Augmentation, DfrValues, GroupDroValues, RetrainValues, Section, SelfValues, Training
 from fairdream.device import best_device
+from fairdream.disagreement import disagreement, highest, misclassification
 from fairdream.files import atomic
 from fairdream.identity import seed_of
 from fairdream.job import LOGGER
+from fairdream.training import contrastive_loss, group_dro_loss, optimizer_of, train_network
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     import torch
 
 
 class RetrainJob(Section):
-    """A recipe and, if it trains, its values."""
+    """A recipe and the values that it reads."""
 
     recipe: str
-    training: Retrain | None
+    training: RetrainValues | None = None
+    augmentation: Augmentation | None = None
+    beta: float = 1.0
+    temperature: float = 1.0
+    gdro: GroupDroValues | None = None
+    self_: SelfValues | None = None
+    dfr: DfrValues | None = None
 
 
 def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, config: RetrainJob) -> None:
@@ -41,19 +66,28 @@ def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, 
     """
     import numpy as np
     import pandas as pd
-    import torch
 
     device = best_device()
     network, labels, image_size = classifier.load(stage1)
-    network.to(device).eval().requires_grad_(False)
+    network.to(device)
     rows = pd.read_parquet(split)
-    features = encode(network, rows, image_size, device)
-    classes = rows["label"].map({name: number for number, name in enumerate(labels)}).to_numpy(np.int64)
-    if config.training is not None:
-        train = np.flatnonzero(rows["split"].to_numpy(str) == "train")
-        train_last_layer(network.head, features[train], classes[train], seed, config.training)
-    with torch.inference_mode():
-        probabilities = network.head(features).softmax(dim=1).cpu().numpy()
+    rows["class"] = rows["label"].map({name: number for number, name in enumerate(labels)}).astype(np.int64)
+    sources = [Path(folder, path) for folder, path in zip(rows["folder"], rows["path"], strict=True)]
+    with tempfile.TemporaryDirectory() as folder:
+        pixels = classifier.decode(sources, image_size, folder)
+        if config.augmentation:
+            _train_all(network, pixels, rows, seed, config, device)
+        features = classifier.encode(network, pixels, device)
+        network.requires_grad_(False)
+        if config.self_:
+            _self(network, stage1, pixels, features, rows, seed, config.self_, device)
+        elif config.dfr:
+            _dfr(network.head, features, rows, seed, config.dfr)
+        elif config.training and not config.augmentation:
+            chosen = _training_images(rows, config.recipe, seed)
+            classes = rows["class"].to_numpy()[chosen]
+            fit_last_layer(network.head, features[chosen], classes, seed, config.training, config.training.beta)
+    probabilities = network.head(features).softmax(dim=1).detach().cpu().numpy()
     predicted = probabilities.argmax(axis=1)
     table = rows[["id", "split", "group", "label"]].assign(
         predicted=np.array(labels)[predicted], probability=probabilities.max(axis=1)
@@ -63,39 +97,176 @@ def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, 
         table.to_parquet(path, index=False)
 
 
-def encode(network: torch.nn.Module, rows, image_size: int, device: torch.device) -> torch.Tensor:
-    """Return the penultimate features (n, d) of real images."""
+def _training_images(rows: pd.DataFrame, recipe: str, seed: int) -> np.ndarray:
+    """Return the positions of the training images that a recipe learns from."""
+    import numpy as np
+
+    train = np.flatnonzero(rows["split"].to_numpy(str) == "train")
+    if not recipe.endswith("_balanced"):
+        return train
+    generator = np.random.default_rng(seed_of("balanced", seed))
+    return train[dfr.balanced_subset(rows["group"].to_numpy(str)[train], generator)]
+
+
+def _train_all(
+    network: torch.nn.Module,
+    pixels: np.ndarray,
+    rows: pd.DataFrame,
+    seed: int,
+    config: RetrainJob,
+    device: torch.device,
+) -> None:
+    """Train the whole network: ft_all, ft_balanced and gdro."""
+    import numpy as np
     import torch
 
-    sources = [Path(folder, path) for folder, path in zip(rows["folder"], rows["path"], strict=True)]
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
-        pixels = classifier.decode(sources, image_size, folder)
-        parts = [
-            network.encoder(classifier.to_input(pixels[start : start + 256], device))
-            for start in range(0, len(sources), 256)
-        ]
-        return torch.cat(parts)
+    assert config.training
+    assert config.augmentation
+    chosen = _training_images(rows, config.recipe, seed)
+    targets = torch.from_numpy(rows["class"].to_numpy()[chosen]).to(device)
+    groups = rows["group"].to_numpy(str)[chosen]
+    if config.gdro:
+        loss = group_dro_loss(targets, groups, config.gdro.step_size, config.gdro.adjustment, device)
+    else:
+        loss = contrastive_loss(targets, config.beta, config.temperature)
+    steps = classifier.length(config.training, len(chosen))
+    LOGGER.info("%d images, %d steps of %s", len(chosen), steps, config.training.optimizer)
+    # Group-DRO's authors draw groups equally often; FFR takes images as they come
+    strata = groups if config.gdro else np.zeros(len(chosen), np.int64)
+    generator = np.random.default_rng(seed_of("stage 2", seed))
+    torch.manual_seed(seed_of("stage 2", seed))
+    batches = classifier.balanced_batches(strata, config.training.batch_size, steps, generator, "Stage 2")
+    train_network(network, _Rows(pixels, chosen), batches, steps, loss, config.training, config.augmentation, device)
 
 
-def train_last_layer(
-    head: torch.nn.Linear, features: torch.Tensor, classes: np.ndarray, seed: int, config: Retrain
+class _Rows:
+    """Some rows of an array on disk, in an order of their own, read when asked for."""
+
+    def __init__(self, pixels: np.ndarray, rows: np.ndarray) -> None:
+        self.pixels, self.rows = pixels, rows
+
+    def __getitem__(self, batch: np.ndarray) -> np.ndarray:
+        return self.pixels[self.rows[batch]]
+
+
+def fit_last_layer(
+    head: torch.nn.Linear,
+    features: torch.Tensor,
+    classes: np.ndarray,
+    seed: int,
+    config: Training,
+    beta: float = 1.0,
 ) -> None:
-    """Minimise beta * CE of the last layer on fixed features with class-balanced batches of SGD."""
+    """Minimise beta * CE of a last layer on features (n, d) of classes (n,), every class equally often in a batch."""
     import numpy as np
     import torch
     import torch.nn.functional as F
 
     head.requires_grad_(True)
-    # a copy: tensors made under inference mode cannot enter autograd
-    features, targets = features.clone(), torch.from_numpy(classes).to(features.device)
-    optimizer = torch.optim.SGD(
-        head.parameters(), lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
-    )
+    targets = torch.from_numpy(classes).to(features.device)
+    optimizer = optimizer_of(head.parameters(), config)
     steps = classifier.length(config, len(features))
-    LOGGER.info("%d images, %d steps, SGD with momentum %g", len(features), steps, config.momentum)
+    LOGGER.info("%d images, %d steps of %s", len(features), steps, config.optimizer)
     generator = np.random.default_rng(seed_of("stage 2", seed))
     for batch in classifier.balanced_batches(classes, config.batch_size, steps, generator, "Stage 2"):
-        loss = config.beta * F.cross_entropy(head(features[batch]), targets[batch])
+        loss = beta * F.cross_entropy(head(features[batch]), targets[batch])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+
+
+def _self(
+    network: torch.nn.Module,
+    stage1: str,
+    pixels: np.ndarray,
+    features: torch.Tensor,
+    rows: pd.DataFrame,
+    seed: int,
+    config: SelfValues,
+    device: torch.device,
+) -> None:
+    """Re-train the last layer on the images of one half of the validation set that score highest.
+
+    The other half's worst group chooses among the values to be tried; its group labels are the only ones used.
+    """
+    import numpy as np
+
+    held_out = np.flatnonzero(rows["split"].to_numpy(str) == "validation")
+    held_out = np.random.default_rng(seed_of("held out", seed)).permutation(held_out)
+    pool, check = held_out[: len(held_out) // 2], held_out[len(held_out) // 2 :]
+    classes, groups = rows["class"].to_numpy(), rows["group"].to_numpy(str)
+    best, best_head = -1.0, None
+    for name, scores in _scores(network, stage1, pixels, features, classes, pool, seed, config, device):
+        for count in config.images:
+            chosen = pool[highest(scores, count).cpu().numpy()]
+            for rate in config.learning_rates:
+                head = copy.deepcopy(network.head)
+                training = Training(
+                    learning_rate=rate,
+                    weight_decay=config.weight_decay,
+                    momentum=0.0,
+                    batch_size=config.batch_size,
+                    steps=config.steps,
+                )
+                fit_last_layer(head, features[chosen], classes[chosen], seed, training)
+                right = head(features[check]).argmax(1).cpu().numpy() == classes[check]
+                worst = min(right[groups[check] == group].mean() for group in np.unique(groups[check]))
+                LOGGER.info("%s, %d images, rate %g: worst held-out group %.4f", name, count, rate, worst)
+                if worst > best:
+                    best, best_head = worst, head
+    network.head = best_head
+
+
+def _scores(
+    network: torch.nn.Module,
+    stage1: str,
+    pixels: np.ndarray,
+    features: torch.Tensor,
+    classes: np.ndarray,
+    pool: np.ndarray,
+    seed: int,
+    config: SelfValues,
+    device: torch.device,
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield a name and the scores (n,) of the pool for each variant of the configured score."""
+    import numpy as np
+    import torch
+    import torch.nn.functional as F
+
+    targets = torch.from_numpy(classes[pool]).to(device)
+    logits = network.head(features[pool])
+    if config.score == "misclassification":
+        yield config.score, misclassification(logits, targets)
+    elif config.score == "dropout_disagreement":
+        generator_state = torch.manual_seed(seed_of("dropout", seed)).get_state()
+        for rate in config.dropouts:
+            torch.set_rng_state(generator_state)
+            # on the features alone: batch norm stays in eval mode
+            yield f"dropout {rate:g}", disagreement(logits, network.head(F.dropout(features[pool], rate)))
+    else:
+        for name in classifier.checkpoints(stage1):
+            early, _, _ = classifier.load(stage1, name)
+            other = classifier.predict(early.to(device), pixels[np.sort(pool)], device)
+            other = other[np.argsort(np.argsort(pool))]  # read in order, returned in the pool's
+            if config.score == "early_stop_misclassification":
+                yield name, misclassification(other, targets)
+            else:
+                yield name, disagreement(logits, other)
+
+
+def _dfr(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, seed: int, config: DfrValues) -> None:
+    import numpy as np
+    import torch
+
+    held_out = np.flatnonzero(rows["split"].to_numpy(str) == "validation")
+    weight, bias = dfr.fit(
+        features[held_out].cpu().numpy().astype(np.float64),
+        rows["class"].to_numpy()[held_out],
+        rows["group"].to_numpy(str)[held_out],
+        config.strengths,
+        config.refits,
+        np.random.default_rng(seed_of("dfr", seed)),
+    )
+    with torch.no_grad():
+        head.weight.copy_(torch.from_numpy(weight))
+        head.bias.copy_(torch.from_numpy(bias))

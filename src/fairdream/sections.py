@@ -7,12 +7,15 @@ compares text.
 
 from __future__ import annotations
 
+import itertools
+import re
 from typing import Any
 
 from fairdream import plan
 from fairdream.bias import attribute_of, counts_at, label_of
-from fairdream.config import Config
-from fairdream.methods import METHODS
+from fairdream.config import Config, FfrPrompts
+from fairdream.identity import seed_of
+from fairdream.methods import base_of, method_of
 
 Values = dict[str, Any]
 
@@ -56,7 +59,7 @@ def embed(config: Config, dataset: str) -> Values:
 
 def subjects(config: Config, dataset: str, bias: str, method: str) -> Values:
     """Return which images each adapter of a method learns."""
-    row = METHODS[method]
+    row = method_of(method)
     groups = plan.trained_groups(config, dataset, bias)
     counts = counts_at(config.datasets[dataset].train_counts, bias)
     sample = {
@@ -66,7 +69,7 @@ def subjects(config: Config, dataset: str, bias: str, method: str) -> Values:
     }[row.sample]
     clustered = row.subjects == "cluster"
     return {
-        "clusters": plan.number_of_clusters(config, dataset) if clustered else None,
+        "clusters": plan.number_of_clusters(config, dataset, method) if clustered else None,
         "groups": groups,
         "min_cluster_size": config.subjects.min_cluster_size if clustered else 0,
         "n_init": config.subjects.n_init if clustered else 0,
@@ -82,16 +85,21 @@ def centroids(config: Config) -> Values:
 
 def finetune(config: Config, dataset: str, bias: str, method: str, subject: str) -> Values:
     """Return the training values, with the prompt that the subject's images are learnt under."""
-    token = config.finetune.token if METHODS[method].token else None
+    token = config.finetune.token if method_of(method).token else None
     prompts = config.datasets[dataset].prompts
     group = "-".join(subject.split("-")[:2])
     prompt = _fill(config, dataset, prompts.subject if token else prompts.group, group, token)
-    return {**config.finetune.of(method).model_dump(), "prompt": prompt, "seed": config.seed, "token": token}
+    return {
+        **config.finetune.of(base_of(method)).model_dump(),
+        "prompt": prompt,
+        "seed": plan.generation_seed(config, method),
+        "token": token,
+    }
 
 
 def generate(config: Config, dataset: str, bias: str, method: str, group: str) -> Values:
     """Return the sampling values, with the prompts of the group."""
-    row, prompts, values = METHODS[method], config.datasets[dataset].prompts, config.generate
+    row, prompts, values = method_of(method), config.datasets[dataset].prompts, config.generate
     guidance, negative = values.guidance_scale, ""
     token = config.finetune.token if row.token else None
     if bias != plan.ANY_BIAS and plan.is_swapped_prompt(config, dataset, bias, method, group):
@@ -104,6 +112,11 @@ def generate(config: Config, dataset: str, bias: str, method: str, group: str) -
         guidance = config.swap.guidance_scale or guidance
     else:
         prompt = _fill(config, dataset, prompts.subject if token else prompts.group, group, token)
+    if row.own_prompts:
+        assert prompts.ffr  # plan.check_plan
+        several = _ffr_prompts(prompts.ffr, group, config.seed)
+    else:
+        several = [prompt]
     return {
         # the base model has no adapter to scale
         "adapter_scale": values.adapter_scale if row.subjects else 1.0,
@@ -111,9 +124,9 @@ def generate(config: Config, dataset: str, bias: str, method: str, group: str) -
         "max_redraws": values.max_redraws,
         "negative_prompt": negative,
         "num_inference_steps": values.num_inference_steps,
-        "prompt": prompt,
+        "prompts": several,
         "scheduler": values.scheduler,
-        "seed": config.seed,
+        "seed": plan.generation_seed(config, method),
     }
 
 
@@ -123,38 +136,65 @@ def score(config: Config, dataset: str, group: str) -> Values:
     return {"clip": config.models.clip.model_dump(), "prompt": prompt}
 
 
-def select(config: Config, dataset: str, bias: str, method: str) -> Values:
-    """Return each group's alpha: the swapped one at a severe bias, and for any group that is swapped."""
+def select(config: Config, dataset: str, bias: str, method: str, selection: str) -> Values:
+    """Return what the name of a selection means.
+
+    ``clip``: the paper's, with its alpha for severe biases and swapped groups; ``alpha25``: CLIP score with alpha 0.25
+    for all groups; ``random``: as many images, by chance; ``all``: every image; ``nongrey``: FFR's filter.
+    """
     values = config.select
-    swapped = plan.swapped_groups(config, dataset, bias)
-    severe = bias != "original" and float(bias) >= config.swap.from_ratio
-    return {
-        "alpha": {
-            group: values.alpha_swapped if severe or group in swapped else values.alpha
-            for group in plan.groups(config, dataset)
-        },
-        "fraction": values.fraction,
-        "standardize": values.standardize,
-    }
+    if selection == "nongrey":
+        return {"grey_distance": config.baselines.grey_distance}
+    if selection == "all":
+        return {}
+    if selection == "random":
+        return {"fraction": values.fraction, "random_seed": config.seed}
+    alpha = dict.fromkeys(plan.groups(config, dataset), percent(selection, "alpha"))
+    if selection == "clip":
+        swapped = plan.swapped_groups(config, dataset, bias)
+        severe = bias != "original" and float(bias) >= config.swap.from_ratio
+        alpha = {group: values.alpha_swapped if severe or group in swapped else values.alpha for group in alpha}
+    return {"alpha": alpha, "fraction": values.fraction, "standardize": values.standardize}
 
 
-def pretrain(config: Config, dataset: str, method: str) -> Values:
-    """Return stage 1's values."""
-    own = METHODS[method].beta
-    beta = config.pretrain.beta if own is None else own
+def pretrain(config: Config, dataset: str, method: str, loss: str) -> Values:
+    """Return stage 1's values: those that the loss of this name reads, the others fixed.
+
+    ``supcon``: the paper's CE + SupCon; ``beta25``: the same with beta 0.25; ``ce``, ``gdro``, ``jtt``.
+    """
+    row, values = method_of(method), config.pretrain.of(base_of(method))
+    beta, temperature = _weights(config, method, loss)
     return {
-        **config.pretrain.model_dump(),
+        **values.model_dump(),
+        "batches": row.batches,
         "beta": beta,
-        # cross-entropy alone has none, and must not be trained again when SupCon's changes
-        "temperature": config.pretrain.temperature if beta < 1 else 1.0,
+        "checkpoints": config.baselines.self_.checkpoints if row.checkpoints else [],
         "encoder": config.models.encoder.model_dump(),
+        "gdro": config.baselines.gdro.model_dump() if loss == "gdro" else None,
+        "jtt": config.baselines.jtt.model_dump() if loss == "jtt" else None,
         "labels": sorted(config.datasets[dataset].labels),
+        "temperature": temperature,
     }
 
 
-def retrain(config: Config, recipe: str) -> Values:
-    """Return stage 2's values; the recipe that trains nothing has none."""
-    return {"recipe": recipe, "training": None if recipe == "stage1_only" else config.retrain.model_dump()}
+def retrain(config: Config, method: str, loss: str, recipe: str) -> Values:
+    """Return stage 2's values: those that the recipe reads."""
+    values: Values = {"recipe": recipe}
+    if recipe == "self":
+        return {**values, "self_": config.baselines.self_.model_dump()}
+    if recipe == "dfr":
+        return {**values, "dfr": config.baselines.dfr.model_dump()}
+    if recipe == "stage1_only":
+        return values
+    values["training"] = config.retrain.of(recipe).model_dump()
+    if recipe in ("ft_all", "ft_balanced", "gdro"):
+        own = config.pretrain.of(base_of(method))
+        values["augmentation"] = {"crop_scale": own.crop_scale, "flip": own.flip}
+        if recipe == "gdro":
+            values["gdro"] = config.baselines.gdro.model_dump()
+        else:
+            values["beta"], values["temperature"] = _weights(config, method, loss)
+    return values
 
 
 def evaluate(config: Config, dataset: str, bias: str, **names: str) -> Values:
@@ -170,9 +210,64 @@ def tabulate(config: Config) -> Values:
     return config.tables.model_dump()
 
 
-def plot(config: Config) -> Values:
+def cost(config: Config) -> Values:
+    """Return where the benchmarks lie."""
+    return {"benchmarks": f"{config.results}/benchmarks"}
+
+
+def ablate(config: Config) -> Values:
+    """Return the lines of the ablation table with their metrics."""
+    return {
+        "lines": [
+            {
+                "dataset": dataset,
+                "bias": bias,
+                "ablation": setting.ablation,
+                "setting": setting.name,
+                "metrics": [
+                    f"{config.results}/{setting.classifier.path(dataset, bias, seed)}.metrics.json"
+                    for seed in config.seeds
+                ],
+            }
+            for dataset in config.datasets
+            for bias in map(str, config.ablations.biases)
+            for setting in plan.ablations(config, dataset, bias)
+        ]
+    }
+
+
+def uncertainty(config: Config) -> Values:
+    """Return how intervals are drawn."""
+    return {**config.uncertainty.model_dump(), "seed": config.seed}
+
+
+def figure(config: Config) -> Values:
     """Return the number of images of each kind in a row."""
     return {"columns": 10}
+
+
+def compare(config: Config) -> Values:
+    """Return the rows of a comparison of methods."""
+    return {"columns": 20, "titles": [method_of(method).title for method in plan.compared_methods(config)]}
+
+
+def percent(name: str, word: str) -> float:
+    """Return the share in a name such as ``alpha25``; 1 where the name is another."""
+    return int(name.removeprefix(word)) / 100 if re.fullmatch(rf"{word}\d+", name) else 1.0
+
+
+def _weights(config: Config, method: str, loss: str) -> tuple[float, float]:
+    """Return beta and temperature; cross-entropy alone has none, so SupCon's must not make it stale."""
+    own = config.pretrain.of(base_of(method))
+    beta = own.beta if loss == "supcon" else percent(loss, "beta")
+    return beta, own.temperature if beta < 1 else 1.0
+
+
+def _ffr_prompts(prompts: FfrPrompts, group: str, seed: int) -> list[str]:
+    """Return every combination in a seeded order, so that any first part of the images has all kinds."""
+    pairs = itertools.product(prompts.labels[label_of(group)], prompts.attributes[attribute_of(group)])
+    filled = [prompts.template.format(label=label, attribute=attribute) for label, attribute in pairs]
+    return sorted(filled, key=lambda text: seed_of("prompt", seed, text))
 
 
 def _fill(config: Config, dataset: str, template: str, group: str, token: str | None) -> str:

@@ -6,59 +6,83 @@ from typing import TYPE_CHECKING
 
 from fairdream.config import Section
 from fairdream.files import atomic
+from fairdream.identity import seed_of
 from fairdream.job import LOGGER
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
 
 class SelectJob(Section):
-    """How the images of each group are chosen."""
+    """How the images of each group are chosen: by CLIP score, by chance, by colour, or all of them."""
 
-    alpha: dict[str, float]
-    fraction: float
-    standardize: bool
+    fraction: float = 1.0
+    alpha: dict[str, float] | None = None
+    standardize: bool = False
+    random_seed: int | None = None
+    grey_distance: float | None = None
 
 
-def select(images: list[str], scores: list[str], centroids: str, selected: str, config: SelectJob) -> None:
-    """Write `id`, `shard`, `group`, `clip_label`, `clip_centroid` and `score` of the chosen images.
+def select(images: list[str], scores: list[str], centroids: str | None, selected: str, config: SelectJob) -> None:
+    """Write `id`, `shard`, `group` and `score` of the chosen images; by CLIP score also `clip_label`, `clip_centroid`.
 
     Parameters
     ----------
-    images, scores
-        The method's shards and their scores, in the same order.
+    images
+        The method's shards.
+    scores
+        Their scores in the same order; none where they are not needed.
     centroids
         Each group's centroid at this bias.
     """
-    import numpy as np
     import pandas as pd
-    from safetensors.numpy import load_file
 
-    centers = load_file(centroids)
-    tables = []
-    for shard, path in zip(images, scores, strict=True):
-        table = pd.read_parquet(path)
-        table["shard"] = shard
-        table["group"] = table["id"].str.split("/").str[0]
-        tables.append(table)
+    if config.alpha is not None:
+        assert centroids
+        table = _clip_scores(images, scores, centroids, config)
+    else:
+        parts = [
+            pd.read_parquet(shard, columns=["id", "group", "channel_distance"]).assign(shard=shard) for shard in images
+        ]
+        table = pd.concat(parts)
+        if config.grey_distance is not None:
+            table = table[table["channel_distance"] >= config.grey_distance]
+        seed = config.random_seed
+        table["score"] = 0.0 if seed is None else [float(seed_of("random", seed, name)) for name in table["id"]]
+        table = table[["id", "shard", "group", "score"]]
     chosen = []
-    for group, rows in pd.concat(tables).groupby("group"):
-        vectors = np.stack(rows["embedding"].to_list()).astype(np.float64)
-        rows = rows.drop(columns="embedding").assign(clip_centroid=vectors @ centers[str(group)].astype(np.float64))
-        rows["score"] = clip_score(
-            rows["clip_label"].to_numpy(),
-            rows["clip_centroid"].to_numpy(),
-            config.alpha[str(group)],
-            config.standardize,
-        )
+    for group, rows in table.groupby("group"):
         # ties go to the smaller id, so the order of the shards does not matter
         rows = rows.sort_values(["score", "id"], ascending=[False, True]).head(round(config.fraction * len(rows)))
         LOGGER.info(
-            "%s: %d images kept, scores %.4f to %.4f", group, len(rows), rows["score"].min(), rows["score"].max()
+            "%s: %d images kept, scores %.4g to %.4g", group, len(rows), rows["score"].min(), rows["score"].max()
         )
         chosen.append(rows)
     with atomic(selected) as path:
         pd.concat(chosen).sort_values("id", ignore_index=True).to_parquet(path, index=False)
+
+
+def _clip_scores(images: list[str], scores: list[str], centroids: str, config: SelectJob) -> pd.DataFrame:
+    """Return all images with the terms of eq. 1 and their sum."""
+    import numpy as np
+    import pandas as pd
+    from safetensors.numpy import load_file
+
+    assert config.alpha is not None
+    centers = load_file(centroids)
+    tables = []
+    for shard, path in zip(images, scores, strict=True):
+        table = pd.read_parquet(path)
+        tables.append(table.assign(shard=shard, group=table["id"].str.split("/").str[0]))
+    scored = []
+    for group, rows in pd.concat(tables).groupby("group"):
+        vectors = np.stack(rows["embedding"].to_list()).astype(np.float64)
+        centroid = vectors @ centers[str(group)].astype(np.float64)
+        label = rows["clip_label"].to_numpy()
+        score = clip_score(label, centroid, config.alpha[str(group)], config.standardize)
+        scored.append(rows.drop(columns="embedding").assign(clip_centroid=centroid, score=score))
+    return pd.concat(scored)
 
 
 def clip_score(label: np.ndarray, centroid: np.ndarray, alpha: float, standardize: bool) -> np.ndarray:

@@ -1,24 +1,20 @@
-"""Table 1: mean and standard deviation over seeds, tidy as CSV and in the paper's shape as Markdown and LaTeX."""
+"""Tables 1 and 2: mean and deviation over seeds, tidy as CSV and in the paper's shape as Markdown and LaTeX."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairdream.bias import ORIGINAL
 from fairdream.files import atomic, write_text
 from fairdream.methods import METHODS
+from fairdream.summary import AVERAGE, summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NUMBERS = ("wga", "aga", "weighted")
-AVERAGE = "average"
-
 
 def tabulate(metrics: list[str], csv: str, markdown: str, latex: str, mark_all_rows: bool) -> None:
-    """Write Table 1 from the metrics of all classifiers.
+    """Write a table from the metrics of all its classifiers.
 
     The seeds vary the classifier only; the standard deviation is the population's over them, as NumPy's default. A row
     with the bias ``average`` is the mean of the other biases' means, without a deviation.
@@ -33,41 +29,6 @@ def tabulate(metrics: list[str], csv: str, markdown: str, latex: str, mark_all_r
         table.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
     write_text(markdown, render_markdown(table, mark_all_rows))
     write_text(latex, render_latex(table, mark_all_rows))
-
-
-def summary(metrics: list[str]) -> pd.DataFrame:
-    """Return the tidy table; accuracies in per cent."""
-    import pandas as pd
-
-    rows = []
-    for path in metrics:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        names = {key: content[key] for key in ("dataset", "bias", "method", "seed")}
-        rows.append({**names, **{number: content["test"][number] for number in NUMBERS}})
-    raw = pd.DataFrame(rows)
-    result = []
-    for (dataset, bias, method), part in raw.groupby(["dataset", "bias", "method"], sort=False):
-        row = {"dataset": dataset, "bias": bias, "method": method}
-        row |= {"synthetic": METHODS[method].synthetic, "seeds": len(part)}
-        for number in NUMBERS:
-            row |= {f"{number}_mean": part[number].mean(), f"{number}_std": part[number].std(ddof=0)}
-        result.append(row)
-    biases = raw["bias"].nunique()
-    tidy = pd.DataFrame(result)
-    for (dataset, method), part in tidy.groupby(["dataset", "method"], sort=False):
-        if biases > 1 and len(part) == biases:
-            row = {"dataset": dataset, "bias": AVERAGE, "method": method, "synthetic": METHODS[method].synthetic}
-            row["seeds"] = int(part["seeds"].min())
-            row |= {f"{number}_mean": part[f"{number}_mean"].mean() for number in NUMBERS}
-            result.append(row)
-    tidy = pd.DataFrame(result)
-    order = {method: position for position, method in enumerate(METHODS)}
-    tidy["_method"] = tidy["method"].map(order)
-    tidy["_bias"] = tidy["bias"].map(_bias_rank)
-    tidy["_dataset"] = tidy["dataset"].map({name: position for position, name in enumerate(raw["dataset"].unique())})
-    return tidy.sort_values(["_dataset", "_bias", "_method"], ignore_index=True).drop(
-        columns=["_dataset", "_bias", "_method"]
-    )
 
 
 def render_markdown(table: pd.DataFrame, mark_all_rows: bool) -> str:
@@ -138,7 +99,3 @@ def _note(table: pd.DataFrame, mark_all_rows: bool) -> str:
 
 def _bias_title(bias: str) -> str:
     return {ORIGINAL: "Original", AVERAGE: "Average"}.get(bias, f"Ratio {bias}")
-
-
-def _bias_rank(bias: str) -> float:
-    return {ORIGINAL: 0.0, AVERAGE: 2.0}[bias] if bias in (ORIGINAL, AVERAGE) else float(bias)

@@ -10,11 +10,11 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from fairdream import classifier  # noqa: E402
-from fairdream.config import EncoderModel, Pretrain, Retrain  # noqa: E402
+from fairdream.config import Augmentation, EncoderModel, RetrainValues  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.images import encode_png  # noqa: E402
-from fairdream.pretrain import augment  # noqa: E402
-from fairdream.retrain import RetrainJob, retrain, train_last_layer  # noqa: E402
+from fairdream.retrain import RetrainJob, fit_last_layer, retrain  # noqa: E402
+from fairdream.training import augment  # noqa: E402
 
 SMALL = EncoderModel(name="small_cnn")
 
@@ -91,43 +91,29 @@ def test_an_unknown_encoder_is_named():
 
 def test_epochs_are_steps_by_the_number_of_images():
     values = {"learning_rate": 0.1, "weight_decay": 0.0, "momentum": 0.0, "batch_size": 8, "beta": 0.5}
-    assert classifier.length(Retrain(**values, epochs=3), 20) == 6
-    assert classifier.length(Retrain(**values, epochs=3), 5) == 3
-    assert classifier.length(Retrain(**values, steps=7), 20) == 7
-
-
-def augmentation(**values) -> Pretrain:
-    return Pretrain(
-        learning_rate=0.1,
-        weight_decay=0.0,
-        momentum=0.0,
-        batch_size=8,
-        steps=1,
-        beta=0.5,
-        temperature=0.1,
-        image_size=32,
-        **values,
-    )
+    assert classifier.length(RetrainValues(**values, epochs=3), 20) == 6
+    assert classifier.length(RetrainValues(**values, epochs=3), 5) == 3
+    assert classifier.length(RetrainValues(**values, steps=7), 20) == 7
 
 
 def test_augmentation_keeps_the_shape_and_gives_each_image_its_own():
     torch.manual_seed(0)
     images = torch.randn(1, 3, 16, 16).expand(6, -1, -1, -1)
-    changed = augment(images, augmentation(crop_scale=0.5, flip=True))
+    changed = augment(images, Augmentation(crop_scale=0.5, flip=True))
     assert changed.shape == images.shape
     assert len({tuple(image.flatten().tolist()) for image in changed}) == 6
 
 
 def test_without_augmentation_images_stay_as_they_are():
     images = torch.randn(2, 3, 16, 16)
-    assert torch.equal(augment(images, augmentation(crop_scale=1.0, flip=False)), images)
+    assert torch.equal(augment(images, Augmentation(crop_scale=1.0, flip=False)), images)
 
 
 def test_flips_alone_give_the_image_or_its_mirror():
     torch.manual_seed(0)
     images = torch.randn(1, 3, 16, 16).expand(16, -1, -1, -1)
     kinds = set()
-    for image in augment(images, augmentation(crop_scale=1.0, flip=True)):
+    for image in augment(images, Augmentation(crop_scale=1.0, flip=True)):
         same = torch.allclose(image, images[0], atol=1e-4)
         mirror = torch.allclose(image, images[0].flip(-1), atol=1e-4)
         assert same != mirror
@@ -135,8 +121,8 @@ def test_flips_alone_give_the_image_or_its_mirror():
     assert kinds == {True, False}
 
 
-def retraining(**values) -> Retrain:
-    return Retrain(
+def retraining(**values) -> RetrainValues:
+    return RetrainValues(
         **{
             "learning_rate": 0.5,
             "weight_decay": 0.0,
@@ -155,7 +141,7 @@ def test_the_last_layer_learns_classes_that_differ_in_size():
     features = torch.randn(64, 5)
     features[classes == 1, 0] += 6
     head = torch.nn.Linear(5, 2)
-    train_last_layer(head, features, classes, 0, retraining())
+    fit_last_layer(head, features, classes, 0, retraining())
     assert (head(features).argmax(1).numpy() == classes).mean() > 0.9
 
 

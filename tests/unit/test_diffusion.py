@@ -46,7 +46,7 @@ TRAINING = {
     "seed": 0,
 }
 SAMPLING = {
-    "prompt": "photo of a even digit on land",
+    "prompts": ["photo of a even digit on land"],
     "negative_prompt": "on water",
     "scheduler": "DDIMScheduler",
     "num_inference_steps": 3,
@@ -136,7 +136,7 @@ def stock(row, adapter: str | None) -> np.ndarray:
 
 
 def test_the_adapter_loads_in_the_stock_pipeline_and_changes_the_image(base):
-    row = {**SAMPLING, "seed": 7}
+    row = {**SAMPLING, "prompt": SAMPLING["prompts"][0], "seed": 7}
     adapter = str(base / "adapter" / WEIGHTS)
     assert not np.array_equal(stock(row, None), stock(row, adapter))
     # scaled to nothing, it changes nothing
@@ -287,11 +287,11 @@ def test_a_killed_generation_goes_on_with_the_same_bytes(base, monkeypatch):
     drawn = []
     sample = generation.sample
 
-    def die_at_the_third(pipeline, seeds, config):
+    def die_at_the_third(pipeline, prompts, seeds, config):
         drawn.append(seeds)
         if len(drawn) == 3:
             raise KeyboardInterrupt
-        return sample(pipeline, seeds, config)
+        return sample(pipeline, prompts, seeds, config)
 
     monkeypatch.setattr(generation, "sample", die_at_the_third)
     with pytest.raises(KeyboardInterrupt):
@@ -325,7 +325,7 @@ def test_what_shows_nothing_is_found(problem):
 def test_a_bad_image_is_drawn_again_with_the_next_seed_and_counted(base, monkeypatch, caplog, problem):
     calls = []
 
-    def sample(pipeline, seeds, config):
+    def sample(pipeline, prompts, seeds, config):
         calls.append(list(seeds))
         return np.stack([BAD[problem] if len(calls) == 1 and place == 1 else GOOD for place in range(len(seeds))])
 
@@ -343,7 +343,7 @@ def test_a_bad_image_is_drawn_again_with_the_next_seed_and_counted(base, monkeyp
 def test_too_many_bad_images_stop_the_job_with_a_message(base, monkeypatch):
     calls = []
 
-    def sample(pipeline, seeds, config):
+    def sample(pipeline, prompts, seeds, config):
         calls.append(list(seeds))
         return np.stack([BAD["black"] if seed == calls[0][2] + len(calls) - 1 else GOOD for seed in seeds])
 

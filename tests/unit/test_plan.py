@@ -27,6 +27,9 @@ def changed(edit) -> Config:
     return validate_config(raw)
 
 
+CLUSTERED = "clustered_dreambooth"
+
+
 def adapters(config: Config) -> set[tuple[str, str, str, str]]:
     """Every (data set, bias, method, subject) that some shard of an own adapter needs."""
     return {
@@ -46,14 +49,14 @@ def test_k_follows_the_smallest_group(smallest, k):
         del own["clusters"]
         own["train_counts"] = {"even-land": 5000, "even-water": smallest, "odd-land": 2000, "odd-water": 5000}
 
-    assert plan.number_of_clusters(changed(edit), "waterdigits") == k
+    assert plan.number_of_clusters(changed(edit), "waterdigits", CLUSTERED) == k
 
 
 def test_the_paper_states_the_k_that_the_rule_gives(paper):
     for name, dataset in paper.datasets.items():
         by_rule = paper.model_copy(update={"datasets": {name: dataset.model_copy(update={"clusters": None})}})
-        assert plan.number_of_clusters(by_rule, name) == plan.number_of_clusters(paper, name)
-    assert {name: plan.number_of_clusters(paper, name) for name in paper.datasets} == {
+        assert plan.number_of_clusters(by_rule, name, CLUSTERED) == plan.number_of_clusters(paper, name, CLUSTERED)
+    assert {name: plan.number_of_clusters(paper, name, CLUSTERED) for name in paper.datasets} == {
         "waterbirds": 3,
         "celeba": 20,
         "utkface": 5,
@@ -78,7 +81,7 @@ def test_the_paper_trains_204_adapters(paper):
                 assert any(subject == group or subject.startswith(f"{group}-c") for group in trained)
 
 
-def test_the_paper_draws_420000_images_because_vanilla_ones_serve_both_biases(paper):
+def test_the_paper_draws_480000_images_because_those_without_adapters_serve_both_biases(paper):
     images = {}
     for dataset in paper.datasets:
         for bias in plan.biases(paper):
@@ -92,8 +95,8 @@ def test_the_paper_draws_420000_images_because_vanilla_ones_serve_both_biases(pa
                 assert per_group == dict.fromkeys(plan.groups(paper, dataset), 5000)
                 for shard in shards:
                     images[(dataset, plan.image_bias(method, bias), method, shard)] = shard.stop - shard.start
-    # as counted by the paper 480,000 = 3 sets x 2 biases x 4 methods x 4 groups x 5,000
-    assert sum(images.values()) == 480_000 - 3 * 4 * 5000
+    # the paper's 480,000 = 3 sets x 2 biases x 4 methods x 4 groups x 5,000, once for vanilla SD, and once for FFR
+    assert sum(images.values()) == 480_000 - 3 * 4 * 5000 + 3 * 4 * 5000
     assert max(images.values()) == paper.generate.shard_size
 
 

@@ -37,13 +37,13 @@ def every_job(config: Config) -> dict[tuple, str]:
             for method in plan.methods_at(config, dataset, bias):
                 here = (dataset, bias, method)
                 row = METHODS[method]
-                jobs["pretrain", *here] = sections.pretrain(config, dataset, method)
-                jobs["retrain", *here] = sections.retrain(config, row.recipe)
+                jobs["pretrain", *here] = sections.pretrain(config, dataset, method, row.loss)
+                jobs["retrain", *here] = sections.retrain(config, method, row.loss, row.recipe)
                 for seed in config.seeds:
                     jobs["evaluate", *here, seed] = sections.evaluate(config, dataset, bias, method=method, seed=seed)
                 if not row.synthetic:
                     continue
-                jobs["select", *here] = sections.select(config, dataset, bias, method)
+                jobs["select", *here] = sections.select(config, dataset, bias, method, row.selection)
                 images = plan.image_bias(method, bias)
                 for shard in plan.shards(config, dataset, bias, method):
                     own = (dataset, images, method, shard.group)
@@ -150,7 +150,12 @@ def test_the_paper_s_beta_is_not_erm_s():
 
     touched = stale(loss)
     assert {key[0] for key in touched} == {"pretrain"}
-    assert {key[3] for key in touched} == {key[3] for key in BASE if key[0] == "pretrain"} - {"erm"}
+    assert {key[3] for key in touched} == {key[3] for key in BASE if key[0] == "pretrain"} - {
+        "erm",
+        "ffr",
+        "gdro",
+        "self",
+    }
 
 
 def test_the_restarts_of_k_means_touch_clusters_alone():
@@ -160,7 +165,8 @@ def test_the_restarts_of_k_means_touch_clusters_alone():
 
 def prompts(method, bias, group, dataset="waterbirds"):
     values = sections.generate(changed(), dataset, bias, method, group)
-    return values["prompt"], values["negative_prompt"]
+    (prompt,) = values["prompts"]
+    return prompt, values["negative_prompt"]
 
 
 def test_prompts_of_groups_with_an_adapter_of_their_own():
@@ -196,13 +202,13 @@ def test_the_prompt_that_is_learnt_is_the_prompt_that_is_drawn():
         for shard in plan.shards(config, "celeba", "original", method):
             learnt = sections.finetune(config, "celeba", "original", method, shard.subject)
             drawn = sections.generate(config, "celeba", "original", method, shard.group)
-            assert learnt["prompt"] == drawn["prompt"]
+            assert [learnt["prompt"]] == drawn["prompts"]
 
 
 def test_alpha_is_the_swapped_one_at_a_severe_ratio():
     config = changed()
-    assert set(sections.select(config, "celeba", "original", "lora")["alpha"].values()) == {0.5}
-    assert set(sections.select(config, "celeba", "0.999", "lora")["alpha"].values()) == {1.0}
+    assert set(sections.select(config, "celeba", "original", "lora", "clip")["alpha"].values()) == {0.5}
+    assert set(sections.select(config, "celeba", "0.999", "lora", "clip")["alpha"].values()) == {1.0}
 
 
 def test_the_sample_of_each_method():
@@ -226,5 +232,75 @@ def test_params_that_must_differ_do():
     assert text("original", "lora", "waterbird-land") != text("0.999", "lora", "waterbird-land")
     assert text("original", "lora", "waterbird-land") != text("original", "lora", "waterbird-water")
     assert text("original", "lora", "waterbird-land") != text("original", "dreambooth", "waterbird-land")
-    assert repr(sections.pretrain(config, "waterbirds", "erm")) != repr(sections.pretrain(config, "waterbirds", "lora"))
+    assert BASE["pretrain", "waterbirds", "original", "erm"] != BASE["pretrain", "waterbirds", "original", "lora"]
     assert BASE["split", "waterbirds", "original"] != BASE["split", "waterbirds", "0.999"]
+
+
+def test_ffr_s_prompts_are_all_combinations_in_an_order_of_the_seed():
+    values = sections.generate(changed(), "utkface", "any", "ffr", "female-young")
+    words = ("baby", "three years old", "four years old", "five years old")
+    assert sorted(values["prompts"]) == sorted(f"a headshot of a human Female {word}" for word in words)
+    assert values["negative_prompt"] == ""
+    birds = [
+        sections.generate(changed(lambda raw, seed=seed: raw.update(seed=seed)), "waterbirds", "any", "ffr", group)[
+            "prompts"
+        ]
+        for seed, group in ((0, "waterbird-land"), (1, "waterbird-land"))
+    ]
+    assert len(birds[0]) == 50
+    assert birds[0] != birds[1]
+    assert sorted(birds[0]) == sorted(birds[1])
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        ("alpha25", {"alpha": 0.25, "fraction": 0.75, "standardize": False}),
+        ("alpha0", {"alpha": 0.0, "fraction": 0.75, "standardize": False}),
+        ("random", {"fraction": 0.75, "random_seed": 0}),
+        ("all", {}),
+        ("nongrey", {"grey_distance": 5.7}),
+    ],
+)
+def test_a_selection_s_name_says_what_it_is(selection, expected):
+    values = sections.select(changed(), "celeba", "0.999", "lora", selection)
+    if "alpha" in values:
+        (values["alpha"],) = set(values["alpha"].values())
+    assert values == expected
+
+
+def test_an_ablation_reuses_the_run_s_own_classifier():
+    config = changed(lambda raw: raw["ablations"].update(clusters=[3, 5]))
+    for dataset in ("waterbirds", "celeba"):
+        settings = {(s.ablation, s.name): s.classifier for s in plan.ablations(config, dataset, "original")}
+        own = plan.classifiers(config, "clustered_dreambooth")[0]
+        assert settings["CLIP-Score", "alpha = 0.5"] == settings["Loss", "beta = 0.5"] == own
+        assert settings["Stage 2", "llr_all"] == settings["Filtering", "top share"] == own
+        assert settings["CLIP-Score", "alpha = 1"].selection == "alpha100"
+        methods = {settings["Clusters", f"k = {k}"].method for k in (3, 5)}
+        expected = {"clustered_dreambooth_k3", "clustered_dreambooth_k5"}
+        assert methods == (
+            expected - {"clustered_dreambooth_k3"} | {own.method} if dataset == "waterbirds" else expected
+        )
+    # alpha is 1 at a severe bias
+    severe = {s.name: s.classifier.selection for s in plan.ablations(config, "celeba", "0.999")}
+    assert (severe["alpha = 1"], severe["alpha = 0.5"]) == ("clip", "alpha50")
+
+
+def test_another_seed_of_the_generator_is_another_set_of_jobs():
+    config = changed(lambda raw: raw.update(generator_seeds=[0, 1]))
+    assert [own.method for own in plan.classifiers(config, "lora")] == ["lora", "lora_g1"]
+    assert [own.method for own in plan.classifiers(config, "erm")] == ["erm"]
+    assert [own.method for own in plan.classifiers(config, "clustered_dreambooth_gdro")] == [
+        "clustered_dreambooth",
+        "clustered_dreambooth_g1",
+    ]
+    here = ("waterbirds", "original")
+    first = sections.finetune(config, *here, "lora", "waterbird-land")
+    second = sections.finetune(config, *here, "lora_g1", "waterbird-land")
+    assert first["seed"] != second["seed"]
+    assert {**first, "seed": 0} == {**second, "seed": 0}
+    assert sections.generate(config, *here, "lora_g1", "waterbird-land")["seed"] == second["seed"]
+    assert plan.adapter_method("lora_mirrored_g1") == "lora_g1"
+    assert plan.number_of_clusters(config, "celeba", "clustered_dreambooth_k5_g2") == 5
+    assert stale(lambda raw: raw.update(generator_seeds=[0, 1])) == set()

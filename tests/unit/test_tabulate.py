@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from fairdream.methods import METHODS
 from fairdream.tabulate import tabulate
 
 COLUMNS = "dataset,bias,method,synthetic,seeds,wga_mean,wga_std,aga_mean,aga_std,weighted_mean,weighted_std"
@@ -30,6 +31,7 @@ def metrics(tmp_path):
                     path = tmp_path / f"{dataset}-{method}-{bias}-{seed}.json"
                     numbers = {"wga": value, "aga": value / 2 + 50, "weighted": value / 4 + 70, "sample": 0.0}
                     names = {"dataset": dataset, "bias": bias, "method": method, "seed": str(seed)}
+                    names["recipe"] = METHODS[method].recipe
                     path.write_text(json.dumps({**names, "test": numbers, "validation": {"wga": 0.0}}))
                     paths.append(str(path))
     return paths

@@ -1,4 +1,4 @@
-"""Select images by CLIP score."""
+"""Select the images that stage 1 learns from."""
 
 from fairdream.job import run
 from fairdream.select import SelectJob, select
@@ -8,8 +8,8 @@ run(
     log=snakemake.log[0],
     threads=snakemake.threads,
     images=list(snakemake.input.images),
-    scores=list(snakemake.input.scores),
-    centroids=snakemake.input.centroids,
+    scores=list(snakemake.input.get("scores", [])),
+    centroids=snakemake.input.get("centroids"),
     selected=snakemake.output.selected,
     config=SelectJob(**snakemake.params.cfg),
 )

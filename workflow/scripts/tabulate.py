@@ -1,4 +1,4 @@
-"""Write Table 1."""
+"""Write Table 1 or Table 2."""
 
 from fairdream.job import run
 from fairdream.tabulate import tabulate

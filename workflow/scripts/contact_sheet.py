@@ -1,10 +1,10 @@
 """Draw a contact sheet."""
 
 from fairdream.job import run
-from fairdream.plot import plot
+from fairdream.plot import contact_sheet
 
 run(
-    plot,
+    contact_sheet,
     log=snakemake.log[0],
     threads=snakemake.threads,
     split=snakemake.input.split,

@@ -1,0 +1,13 @@
+"""Write the table of ablations."""
+
+from fairdream.ablate import AblateJob, ablate
+from fairdream.job import run
+
+run(
+    ablate,
+    log=snakemake.log[0],
+    threads=snakemake.threads,
+    csv=snakemake.output.csv,
+    markdown=snakemake.output.markdown,
+    config=AblateJob(**snakemake.params.cfg),
+)

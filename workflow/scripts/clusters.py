@@ -1,0 +1,13 @@
+"""Draw what the adapters of a method learn."""
+
+from fairdream.job import run
+from fairdream.plot import clusters
+
+run(
+    clusters,
+    log=snakemake.log[0],
+    threads=snakemake.threads,
+    index=snakemake.input.index,
+    figure=snakemake.output.figure,
+    columns=snakemake.params.cfg["columns"],
+)

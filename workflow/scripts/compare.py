@@ -1,0 +1,16 @@
+"""Draw the methods' images of one group side by side."""
+
+from fairdream.job import run
+from fairdream.plot import compare
+
+run(
+    compare,
+    log=snakemake.log[0],
+    threads=snakemake.threads,
+    split=snakemake.input.split,
+    selections=list(snakemake.input.selections),
+    titles=snakemake.params.cfg["titles"],
+    figure=snakemake.output.figure,
+    group=snakemake.wildcards.group,
+    columns=snakemake.params.cfg["columns"],
+)
