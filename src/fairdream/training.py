@@ -97,7 +97,7 @@ def train_network(
         optimizer.step()
         if keep_at and step + 1 in keep_at:
             kept[keep_at[step + 1]] = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-        last = value
+        last = value.detach()
     if steps and not math.isfinite(float(last)):
         raise UserError(f"the loss is {float(last)} at the end; lower learning_rate")
     return kept
