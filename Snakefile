@@ -37,6 +37,7 @@ localrules:
     centroids,
     select,
     evaluate,
+    check_data,
     tables,
     tabulate,
     table2,
@@ -55,6 +56,11 @@ rule all:
     default_target: True
     input:
         "<results>/tables/table1.csv",
+
+
+rule check_data:
+    input:
+        expand("<results>/{dataset}/index.parquet", dataset=CONFIG.datasets),
 
 
 rule tables:

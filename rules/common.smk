@@ -39,6 +39,9 @@ def check_datasets():
             pass
         elif manifest.missing_data(dataset):
             missing.append(f"  {name}: {', '.join(manifest.missing_data(dataset))} not found. Get it: {dataset.origin}")
+        for own in dataset.splits:
+            if Path(dataset.folder).is_dir() and not Path(dataset.folder, own.file).is_file():
+                missing.append(f"  {name}: {dataset.folder}/{own.file}, its own split at {own.bias}, not found")
         manifest.refresh(Path(CONFIG.results, name, "manifest.parquet"), dataset.reading())
     if missing:
         sys.exit(
@@ -97,6 +100,12 @@ def tables_of(wildcards):
     """The demo's data set is made by a rule, any other lies there."""
     own = CONFIG.datasets[wildcards.dataset]
     return [f"{own.folder}/{table.file}" for table in own.tables]
+
+
+def own_split(wildcards):
+    """The user's own training set of this bias, where the data set has one."""
+    own = CONFIG.datasets[wildcards.dataset].split_at(wildcards.bias)
+    return {"own": f"{CONFIG.datasets[wildcards.dataset].folder}/{own.file}"} if own else {}
 
 
 def embeddings_if_clustered(wildcards):

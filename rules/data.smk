@@ -45,15 +45,15 @@ rule waterdigits:
         "../workflow/scripts/waterdigits.py"
 
 
-rule check_data:
+rule manifest:
     input:
         tables=tables_of,
     output:
         manifest="<results>/{dataset}/manifest.parquet",
     log:
-        "<logs>/check_data/{dataset}.log",
+        "<logs>/manifest/{dataset}.log",
     benchmark:
-        "<benchmarks>/check_data/{dataset}.jsonl"
+        "<benchmarks>/manifest/{dataset}.jsonl"
     conda:
         "../envs/classifier.yaml"
     threads: 2
@@ -61,12 +61,12 @@ rule check_data:
         mem_mb=2_000,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        cfg=section("check_data"),
-        code=code("check_data.py"),
+        cfg=section("manifest"),
+        code=code("manifest.py"),
     message:
         "Checking the files of {wildcards.dataset}"
     script:
-        "../workflow/scripts/check_data.py"
+        "../workflow/scripts/manifest.py"
 
 
 rule index:
@@ -95,6 +95,7 @@ rule index:
 
 rule split:
     input:
+        unpack(own_split),
         index="<results>/{dataset}/index.parquet",
     output:
         split="<results>/{dataset}/{bias}/split.parquet",

@@ -59,12 +59,17 @@ def aligned_groups(counts: Mapping[str, int]) -> dict[str, str]:
     return aligned
 
 
-def counts_at(counts: Mapping[str, int], bias: str) -> dict[str, int]:
+def counts_at(counts: Mapping[str, int], bias: str, rule: str = "class") -> dict[str, int]:
     """Return the training images of each group at a bias.
 
-    At ratio r a class keeps its aligned group and shrinks the conflicting ones until they are at most 1 - r of the
-    class, rounded up, so never to nothing: FFR's ``n_min - int(n_min - n_max * (1 - r) / r)`` (`make_harder` in its
-    `datasets/dataset.py`). Several conflicting groups share that number in proportion to their sizes.
+    At ratio r aligned groups stay and conflicting ones shrink until they are at most 1 - r, rounded up, so never to
+    nothing: FFR's ``n_min - int(n_min - n_max * (1 - r) / r)`` (`make_harder` in its `datasets/dataset.py`). Several
+    conflicting groups share that number in proportion to their sizes.
+
+    Parameters
+    ----------
+    rule
+        ``"class"``: of each class, as FFR; ``"overall"``: of the whole training set, as the paper's words are.
     """
     if bias == ORIGINAL:
         return dict(counts)
@@ -76,7 +81,9 @@ def counts_at(counts: Mapping[str, int], bias: str) -> dict[str, int]:
         if group == typical:
             kept[group] = count
             continue
-        conflicting = sum(n for g, n in counts.items() if label_of(g) == label_of(group) and g != typical)
-        allowed = counts[typical] * (1 - ratio) / ratio * count / conflicting
+        classes = [label_of(group)] if rule == "class" else list(aligned)
+        typicals = [aligned[label] for label in classes]
+        conflicting = sum(n for g, n in counts.items() if label_of(g) in classes and g not in typicals)
+        allowed = sum(counts[g] for g in typicals) * (1 - ratio) / ratio * count / conflicting
         kept[group] = count - max(0, int(count - allowed))
     return kept

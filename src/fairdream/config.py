@@ -134,7 +134,7 @@ class Prompts(Section):
 
 
 class Source(Section):
-    """Where a data set lies and how its tables read: all that `check_data`, `index` and `split` need."""
+    """Where a data set lies and how its tables read: all that `manifest` and `index` need."""
 
     folder: str = Field(description="Folder with the data set as its authors ship it.")
     images: str = Field("", description="Image folder inside `folder`.")
@@ -158,6 +158,14 @@ class Source(Section):
         return tables
 
 
+class OwnSplit(Section):
+    """The training set of one bias, chosen by the user."""
+
+    bias: Ratio = Field(description="The bias that it stands for.")
+    file: str = Field(description="CSV with a column `path`, as the data set's table has it: the images that stay.")
+    train_counts: dict[str, Count] = Field(description="Its images of each group, checked against the file.")
+
+
 class Dataset(Source):
     """One biased data set, with the names its prompts use."""
 
@@ -166,6 +174,11 @@ class Dataset(Source):
     attributes: dict[Name, str] = Field(min_length=2, description="Attribute -> its words in prompts.")
     clusters: Count | None = Field(None, description="k of Clustered DreamBooth; none: the paper's rule.")
     prompts: Prompts
+    splits: list[OwnSplit] = Field(default_factory=list, description="Training sets of your own for some biases.")
+
+    def split_at(self, bias: str) -> OwnSplit | None:
+        """Return the data set's own training set of a bias, if there is one."""
+        return next((own for own in self.splits if str(own.bias) == bias), None)
 
     @model_validator(mode="after")
     def _groups(self) -> Self:
@@ -174,8 +187,9 @@ class Dataset(Source):
                 if set(getattr(self.prompts.ffr, field)) != set(names):
                     raise ValueError(f"prompts.ffr.{field} must have exactly the keys {', '.join(names)}")
         groups = {f"{label}-{attribute}" for label in self.labels for attribute in self.attributes}
-        if set(self.train_counts) != groups:
-            raise ValueError(f"train_counts must have exactly the groups {', '.join(sorted(groups))}")
+        for where in (self, *self.splits):
+            if set(where.train_counts) != groups:
+                raise ValueError(f"train_counts must have exactly the groups {', '.join(sorted(groups))}")
         for field, names in (("label_values", self.labels), ("attribute_values", self.attributes)):
             values = getattr(self, field)
             if values is not None and set(values) != set(names):
@@ -399,6 +413,9 @@ class Config(Section):
     )
     biases: list[Literal["original"] | Ratio] = Field(
         min_length=1, description="`original`, and shares of bias-aligned images in each class."
+    )
+    bias_rule: Literal["class", "overall"] = Field(
+        "class", description="A ratio's share is of each class (FFR), or of the whole training set."
     )
     methods: list[MethodName] = Field(min_length=1, description="Rows of Table 1.")
     datasets: dict[Name, Dataset] = Field(min_length=1, description="Data sets by name.")

@@ -31,7 +31,7 @@ def missing_data(config: Source) -> list[str]:
     return [str(folder / table.file) for table in config.tables if not (folder / table.file).is_file()]
 
 
-def check_data(manifest: str, config: Source) -> None:
+def write_manifest(manifest: str, config: Source) -> None:
     """Write the manifest of a data set's tables and images.
 
     Raises

@@ -58,6 +58,12 @@ def groups(config: Config, dataset: str) -> list[str]:
     return sorted(config.datasets[dataset].train_counts)
 
 
+def training_counts(config: Config, dataset: str, bias: str) -> dict[str, int]:
+    """Return the training images of each group at a bias: by the rule, or of the data set's own split."""
+    own = config.datasets[dataset].split_at(bias)
+    return own.train_counts if own else counts_at(config.datasets[dataset].train_counts, bias, config.bias_rule)
+
+
 def number_of_clusters(config: Config, dataset: str, method: str) -> int:
     """Return k = max(1, min(round(M / 20), 20)), M the smallest group at the original bias (paper, section 4.2)."""
     own = config.datasets[dataset]
@@ -74,7 +80,7 @@ def swapped_groups(config: Config, dataset: str, bias: str) -> list[str]:
     """Return the groups without an adapter of their own at this bias."""
     original = config.datasets[dataset].train_counts
     severe = bias != ORIGINAL and float(bias) >= config.swap.from_ratio
-    counts, aligned = counts_at(original, bias), aligned_groups(original).values()
+    counts, aligned = training_counts(config, dataset, bias), aligned_groups(original).values()
     return [
         group
         for group in sorted(counts)
@@ -228,7 +234,7 @@ def check_plan(config: Config) -> None:
                 f"datasets.{dataset}.prompts.ffr: FFR has prompts of its own; give them or remove ffr from methods"
             )
         for bias in biases(config):
-            counts = counts_at(config.datasets[dataset].train_counts, bias)
+            counts = training_counts(config, dataset, bias)
             clustered = [m for m in methods_at(config, dataset, bias) if method_of(m).subjects == "cluster"]
             k = max((number_of_clusters(config, dataset, m) for m in clustered), default=1)
             for group in trained_groups(config, dataset, bias):

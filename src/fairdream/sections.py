@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from fairdream import plan
-from fairdream.bias import attribute_of, counts_at, label_of
+from fairdream.bias import attribute_of, label_of
 from fairdream.config import Config, FfrPrompts
 from fairdream.identity import seed_of
 from fairdream.methods import base_of, method_of
@@ -37,7 +37,7 @@ def waterdigits(config: Config) -> Values:
     return {"seed": config.seed}
 
 
-def check_data(config: Config, dataset: str) -> Values:
+def manifest(config: Config, dataset: str) -> Values:
     """Return where the data set lies."""
     return config.datasets[dataset].reading().model_dump()
 
@@ -49,7 +49,9 @@ def index(config: Config, dataset: str) -> Values:
 
 def split(config: Config, dataset: str, bias: str) -> Values:
     """Return what chooses the training set of a bias."""
-    return {"bias": bias, "seed": config.seed, "train_counts": config.datasets[dataset].train_counts}
+    own = config.datasets[dataset]
+    images = own.images if own.split_at(bias) else ""
+    return {"images": images, "keep": plan.training_counts(config, dataset, bias), "seed": config.seed}
 
 
 def embed(config: Config, dataset: str) -> Values:
@@ -61,7 +63,7 @@ def subjects(config: Config, dataset: str, bias: str, method: str) -> Values:
     """Return which images each adapter of a method learns."""
     row = method_of(method)
     groups = plan.trained_groups(config, dataset, bias)
-    counts = counts_at(config.datasets[dataset].train_counts, bias)
+    counts = plan.training_counts(config, dataset, bias)
     sample = {
         "smallest": min(counts[group] for group in groups),
         "capped": config.subjects.dreambooth_images,
@@ -201,7 +203,7 @@ def evaluate(config: Config, dataset: str, bias: str, **names: str) -> Values:
     """Return the classifier's names and the sizes of the training groups."""
     return {
         "names": {"dataset": dataset, "bias": bias, **names},
-        "train_counts": counts_at(config.datasets[dataset].train_counts, bias),
+        "train_counts": plan.training_counts(config, dataset, bias),
     }
 
 

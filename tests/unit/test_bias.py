@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from fairdream.bias import aligned_groups, attribute_of, counts_at, group_name, label_of
+from fairdream.errors import UserError
 from fairdream.split import split
 
 UTKFACE = {"male-old": 103, "male-young": 934, "female-old": 5731, "female-young": 636}
@@ -39,6 +41,19 @@ def test_utkface_has_the_sizes_of_the_published_lists(bias, male_old, female_you
 def test_waterbirds_and_celeba_at_the_severe_ratio():
     assert counts_at(WATERBIRDS, "0.999") == WATERBIRDS | {"landbird-water": 4, "waterbird-land": 2}
     assert counts_at(CELEBA, "0.999") == CELEBA | {"dark-female": 67, "blond-male": 23}
+
+
+def test_the_overall_rule_shares_the_ratio_among_the_conflicting_groups():
+    kept = counts_at(CELEBA, "0.999", "overall")
+    assert {group: kept[group] for group in ("dark-male", "blond-female")} == {
+        "dark-male": 66874,
+        "blond-female": 22880,
+    }
+    conflicting = kept["dark-female"] + kept["blond-male"]
+    total = sum(kept.values())
+    assert 0.001 * total <= conflicting <= 0.001 * total + 2, "rounded up in each group"
+    assert kept["dark-female"] / kept["blond-male"] == pytest.approx(71629 / 1387, rel=0.5)
+    assert counts_at(WATERBIRDS, "original", "overall") == WATERBIRDS
 
 
 @pytest.mark.parametrize(
@@ -97,7 +112,7 @@ def index(tmp_path):
 
 def chosen(index, counts, bias, seed=0, name="split.parquet"):
     out = index.with_name(name)
-    split(str(index), str(out), bias, counts, seed)
+    split(str(index), None, str(out), counts_at(counts, bias), "", seed)
     return pd.read_parquet(out)
 
 
@@ -124,3 +139,33 @@ def test_the_split_depends_on_the_seed_and_not_on_the_order_of_rows(index):
     table.iloc[np.random.default_rng(1).permutation(len(table))].to_parquet(shuffled, index=False)
     pd.testing.assert_frame_equal(first, chosen(shuffled, counts, "0.9"))
     assert set(first["id"]) != set(chosen(path, counts, "0.9", seed=1)["id"])
+
+
+def test_a_split_of_the_user_s_own_names_the_images_that_stay(index):
+    path, _ = index
+    table = pd.read_parquet(path)
+    train = table[table["split"] == "train"]
+    group = train["label"] + "-" + train["attribute"]
+    few = train.groupby(group).head(3)
+    keep = group[few.index].value_counts().to_dict()
+    own = path.with_name("own.csv")
+    few.rename(columns={"id": "path"})[["path"]].to_csv(own, index=False)
+    out = path.with_name("own.parquet")
+    split(str(path), str(own), str(out), keep, "", 0)
+    rows = pd.read_parquet(out)
+    assert set(rows[rows["split"] == "train"]["id"]) == set(few["id"])
+    assert (rows["split"] == "test").sum() == (table["split"] == "test").sum()
+    with pytest.raises(UserError, match="train_counts says"):
+        split(str(path), str(own), str(out), {**keep, next(iter(keep)): 4}, "", 0)
+    test_image = table[table["split"] == "test"]["id"].iloc[0]
+    own.write_text(f"path\n{few['id'].iloc[0]}\n{test_image}\n")
+    with pytest.raises(UserError, match=f"row 3: {test_image} is no training image"):
+        split(str(path), str(own), str(out), keep, "", 0)
+
+
+def test_a_split_s_counts_stand_in_its_metadata(index):
+    path, counts = index
+    chosen(path, counts, "0.9")
+    metadata = pq.read_schema(path.with_name("split.parquet")).metadata
+    expected = {f"train_{group}".encode(): str(count).encode() for group, count in counts_at(counts, "0.9").items()}
+    assert expected.items() <= metadata.items()

@@ -125,7 +125,7 @@ def test_the_version_of_a_library_counts_where_it_is_used(copy):
     assert stale(copy, pin("open-clip-torch")) >= {"embed", "score"}
     torch = stale(copy, pin("torch"))
     assert torch >= {"finetune", "generate", "embed", "score", "pretrain", "retrain"}
-    assert not torch & {"select", "tabulate", "evaluate", "subjects", "split", "index", "check_data", "centroids"}
+    assert not torch & {"select", "tabulate", "evaluate", "subjects", "split", "index", "manifest", "centroids"}
     # readers of files decide no result
     for name in ("pandas", "pyarrow", "tqdm", "snakemake"):
         assert stale(copy, pin(name)) == set(), name

@@ -9,7 +9,7 @@ from fairdream.config import Source
 from fairdream.errors import UserError
 from fairdream.identity import file_digest
 from fairdream.index import index
-from fairdream.manifest import check_data
+from fairdream.manifest import write_manifest
 
 HEADER = ("path", "label", "attribute", "split")
 ROWS = [
@@ -53,7 +53,7 @@ def source(folder, **values) -> Source:
 
 def run(folder, **values) -> pd.DataFrame:
     config = source(folder, **values)
-    check_data(str(folder / "manifest.parquet"), config)
+    write_manifest(str(folder / "manifest.parquet"), config)
     index(str(folder / "manifest.parquet"), str(folder / "index.parquet"), config)
     return pd.read_parquet(folder / "index.parquet")
 

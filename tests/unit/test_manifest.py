@@ -26,7 +26,7 @@ def dataset(tmp_path):
         train_counts={"x-y": 1},
     )
     path = tmp_path / "manifest.parquet"
-    manifest.check_data(str(path), config)
+    manifest.write_manifest(str(path), config)
     os.utime(path, ns=(1, 1))
     return folder, path, config
 
@@ -98,7 +98,7 @@ def test_a_missing_table_or_folder_is_named_and_never_forgets_what_was_known(dat
     (folder / "metadata.csv").unlink()
     assert manifest.missing_data(config) == [str(folder / "metadata.csv")]
     with pytest.raises(UserError, match=r"metadata\.csv: not found"):
-        manifest.check_data(str(path), config)
+        manifest.write_manifest(str(path), config)
     assert not manifest.refresh(path, config)
     assert "metadata.csv" in rows(path)
     away = Source(**{**config.model_dump(), "folder": str(folder / "away")})

@@ -28,7 +28,7 @@ def every_job(config: Config) -> dict[tuple, str]:
     for role in ("diffusion", "clip", "encoder"):
         jobs["fetch_model", role] = sections.fetch_model(config, role)
     for dataset in config.datasets:
-        for stage in (sections.check_data, sections.index, sections.embed):
+        for stage in (sections.manifest, sections.index, sections.embed):
             jobs[stage.__name__, dataset] = stage(config, dataset)
         for group in plan.groups(config, dataset):
             jobs["score", dataset, group] = sections.score(config, dataset, group)

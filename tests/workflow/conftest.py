@@ -25,7 +25,7 @@ PARTS = (
 # two jobs of one thread each, as in the demo
 ONE_THREAD = [
     f"{rule}=1"
-    for rule in ("embed", "finetune", "generate", "score", "pretrain", "retrain", "check_data", "index", "subjects")
+    for rule in ("embed", "finetune", "generate", "score", "pretrain", "retrain", "manifest", "index", "subjects")
 ]
 
 

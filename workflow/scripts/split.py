@@ -8,8 +8,9 @@ run(
     log=snakemake.log[0],
     threads=snakemake.threads,
     index=snakemake.input.index,
+    own=snakemake.input.get("own"),
     split=snakemake.output.split,
-    bias=snakemake.params.cfg["bias"],
-    train_counts=snakemake.params.cfg["train_counts"],
+    keep=snakemake.params.cfg["keep"],
+    images=snakemake.params.cfg["images"],
     seed=snakemake.params.cfg["seed"],
 )

@@ -2,10 +2,10 @@
 
 from fairdream.config import Source
 from fairdream.job import run
-from fairdream.manifest import check_data
+from fairdream.manifest import write_manifest
 
 run(
-    check_data,
+    write_manifest,
     log=snakemake.log[0],
     threads=snakemake.threads,
     manifest=snakemake.output.manifest,
