@@ -31,9 +31,10 @@ def index(manifest: str, index: str, config: Source) -> None:
     table = read_tables(config)
     prefix = f"{config.images}/" if config.images else ""
     table["path"] = prefix + table["path"]
-    absent = table.loc[~table["path"].isin(files.index), "path"]
+    absent = table.index[~table["path"].isin(files.index)]
     if len(absent):
-        raise UserError(f"{config.folder}: {len(absent)} image(s) of the table are missing, first {absent.iloc[0]}")
+        first = f"{table.loc[absent[0], 'path']} (row {absent[0] + 2} of {config.tables[0].file})"
+        raise UserError(f"{config.folder}: {len(absent)} image(s) of the table are missing, first {first}")
     table["sha256"] = files.loc[table["path"], "sha256"].to_numpy()
     _open_all([Path(config.folder, path) for path in table["path"]])
     _check_counts(table, config)
@@ -91,9 +92,32 @@ def _read(file: Path) -> pd.DataFrame:
     try:
         if file.suffix == ".parquet":
             return pd.read_parquet(file)
+        if file.suffix == ".txt":
+            return _read_celeba(file)
         return pd.read_csv(file, sep="\t" if file.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{file}: cannot be read as a table: {error}") from None
+
+
+def _read_celeba(file: Path) -> pd.DataFrame:
+    """Read CelebA's own text form: the number of images, names of columns, rows; the partition has rows alone."""
+    import pandas as pd
+
+    lines = file.read_text(encoding="utf-8").splitlines()
+    if len(lines) < 2:
+        raise ValueError("it has no rows")
+    if lines[0].strip().isdigit():
+        columns, rows = ["image_id", *lines[1].split()], lines[2:]
+        if len(rows) != int(lines[0]):
+            raise ValueError(f"it says {lines[0].strip()} images and has {len(rows)}")
+    else:
+        columns, rows = ["image_id", "partition"], lines
+    cells = [row.split() for row in rows]
+    wrong = next((number for number, row in enumerate(cells) if len(row) != len(columns)), None)
+    if wrong is not None:
+        line = wrong + 1 + len(lines) - len(rows)
+        raise ValueError(f"line {line} has {len(cells[wrong])} values instead of {len(columns)}")
+    return pd.DataFrame(cells, columns=columns)
 
 
 def _open_all(paths: list[Path]) -> None:

@@ -104,6 +104,39 @@ def test_two_tables_with_numbers_for_names_read_the_same(folder):
     pd.testing.assert_frame_equal(first, run(folder, **two_tables(folder)))
 
 
+def celeba_text(folder):
+    """The same tables in the authors' text form."""
+    values = two_tables(folder)
+    for table in values["tables"]:
+        table["file"] = table["file"].replace(".csv", ".txt")
+    rows = [f"{r[0]}  {-1 if r[1] == 'even' else 1:2d} {-1 if r[2] == 'land' else 1:2d}" for r in ROWS]
+    (folder / "attr.txt").write_text("\n".join([str(len(ROWS)), "Blond Male", *rows]) + "\n")
+    splits = ("train", "validation", "test")
+    (folder / "parts.txt").write_text("".join(f"{r[0]} {splits.index(r[3])}\n" for r in ROWS))
+    return values
+
+
+def test_celeba_s_own_text_form_reads_the_same(folder):
+    first = run(folder)
+    pd.testing.assert_frame_equal(first, run(folder, **celeba_text(folder)))
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda text: text.replace(str(len(ROWS)), "99", 1), ["attr.txt", f"says 99 images and has {len(ROWS)}"]),
+        (lambda text: text.rstrip("\n") + " 1\n", ["attr.txt", f"line {len(ROWS) + 2} has 4 values instead of 3"]),
+        (lambda text: "", ["attr.txt", "no rows"]),
+    ],
+)
+def test_a_broken_text_form_is_named_with_its_line(folder, edit, words):
+    values = celeba_text(folder)
+    (folder / "attr.txt").write_text(edit((folder / "attr.txt").read_text()))
+    message = refused(folder, **values)
+    for word in words:
+        assert word in message
+
+
 def test_a_missing_column_is_named_beside_those_that_are_there(folder):
     write_table(folder / "metadata.csv", ("path", "class", "attribute", "split"), ROWS)
     message = refused(folder)
