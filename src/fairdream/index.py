@@ -31,14 +31,14 @@ def index(manifest: str, index: str, config: Source) -> None:
     table = read_tables(config)
     prefix = f"{config.images}/" if config.images else ""
     table["path"] = prefix + table["path"]
-    absent = table.index[~table["path"].isin(files.index)]
+    absent = table[~table["path"].isin(files.index)]
     if len(absent):
-        first = f"{table.loc[absent[0], 'path']} (row {absent[0] + 2} of {config.tables[0].file})"
+        first = f"{absent['path'].iloc[0]} (row {absent['row'].iloc[0]} of {config.tables[0].file})"
         raise UserError(f"{config.folder}: {len(absent)} image(s) of the table are missing, first {first}")
     table["sha256"] = files.loc[table["path"], "sha256"].to_numpy()
     _open_all([Path(config.folder, path) for path in table["path"]])
     _check_counts(table, config)
-    table = table.sort_values("path", ignore_index=True)
+    table = table.drop(columns="row").sort_values("path", ignore_index=True)
     # the path is the id: unique, stable when rows are added, and readable in every later table
     table.insert(0, "id", table["path"])
     table["folder"] = config.folder
@@ -47,7 +47,10 @@ def index(manifest: str, index: str, config: Source) -> None:
 
 
 def read_tables(config: Source) -> pd.DataFrame:
-    """Read and join the tables; return path, label, attribute and split with the configuration's own names."""
+    """Read and join the tables; return path, label, attribute and split with the configuration's own names.
+
+    A column `row` says where in the first table an image stands.
+    """
     import pandas as pd
 
     joined: pd.DataFrame | None = None
@@ -61,6 +64,7 @@ def read_tables(config: Source) -> pd.DataFrame:
         if lost:
             raise UserError(f"{file}: no column {', '.join(lost)}; it has {', '.join(map(str, raw.columns))}")
         part = pd.DataFrame({role: raw[column] for role, column in wanted.items()})
+        rows = pd.Series(range(len(raw))) + raw.attrs.get("first_row", 2)  # a header, and rows count from one
         if part["path"].duplicated().any():
             raise UserError(f"{file}: {part.loc[part['path'].duplicated(), 'path'].iloc[0]} stands twice")
         for role in wanted.keys() & values.keys():
@@ -71,11 +75,11 @@ def read_tables(config: Source) -> pd.DataFrame:
             if unknown.any():
                 row = int(unknown.to_numpy().argmax())
                 raise UserError(
-                    f"{file}: row {row + 2}: {wanted[role]} is {read.iloc[row]!r}; allowed: {', '.join(sorted(names))}"
+                    f"{file}: row {rows.iloc[row]}: {wanted[role]} is {read.iloc[row]!r}; allowed: {', '.join(sorted(names))}"
                 )
             part[role] = read.map(names)
         if joined is None:
-            joined, first = part, file
+            joined, first = part.assign(row=rows), file
             continue
         for names, here, there in ((joined["path"], first, file), (part["path"], file, first)):
             lone = names[~names.isin((part if here is first else joined)["path"])]
@@ -83,7 +87,7 @@ def read_tables(config: Source) -> pd.DataFrame:
                 raise UserError(f"{here}: {len(lone)} image(s) do not stand in {there}, first {lone.iloc[0]}")
         joined = joined.merge(part, on="path", how="inner", validate="1:1")
     assert joined is not None
-    return joined[["path", "split", "label", "attribute"]]
+    return joined[["path", "split", "label", "attribute", "row"]]
 
 
 def _read(file: Path) -> pd.DataFrame:
@@ -117,7 +121,9 @@ def _read_celeba(file: Path) -> pd.DataFrame:
     if wrong is not None:
         line = wrong + 1 + len(lines) - len(rows)
         raise ValueError(f"line {line} has {len(cells[wrong])} values instead of {len(columns)}")
-    return pd.DataFrame(cells, columns=columns)
+    table = pd.DataFrame(cells, columns=columns)
+    table.attrs["first_row"] = 1 + len(lines) - len(rows)
+    return table
 
 
 def _open_all(paths: list[Path]) -> None:
