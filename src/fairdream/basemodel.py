@@ -8,6 +8,9 @@ from typing import Any
 
 from fairdream.errors import UserError
 
+# The safety checker blacks images out without a word; generation has checks of its own. SDXL has none and ignores this.
+NO_CHECKER = {"safety_checker": None, "requires_safety_checker": False}
+
 
 def model_path(manifest: str) -> str:
     """Return the folder that a model's manifest speaks of."""

@@ -31,8 +31,18 @@ class Clip:
 
         self.device = best_device()
         weights = None if config.pretrained is None else model_path(manifest)
+        # open_clip takes these from the tag, and of a file it knows no tag: OpenAI's weights with GELU in place of
+        # QuickGELU give other embeddings without a warning
+        tag = open_clip.get_pretrained_cfg(config.name, config.pretrained) if config.pretrained else {}
         self.model, _, self.preprocess = open_clip.create_model_and_transforms(
-            config.name, pretrained=weights, device=self.device
+            config.name,
+            pretrained=weights,
+            device=self.device,
+            force_quick_gelu=tag.get("quick_gelu", False),
+            image_mean=tag.get("mean"),
+            image_std=tag.get("std"),
+            image_interpolation=tag.get("interpolation"),
+            image_resize_mode=tag.get("resize_mode"),
         )
         self.model.eval()
         self.tokenizer = open_clip.get_tokenizer(config.name)

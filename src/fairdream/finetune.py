@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairdream.basemodel import load_quietly, model_identity, model_path
+from fairdream.basemodel import NO_CHECKER, load_quietly, model_identity, model_path
 from fairdream.config import FinetuneValues
 from fairdream.device import best_device, inference_dtype
 from fairdream.errors import UserError
@@ -54,6 +54,7 @@ class Base:
     unet: torch.nn.Module
     schedule: Any
     text: torch.Tensor  # (1, tokens, d)
+    added: dict[str, torch.Tensor]  # SDXL's further conditions, each (1, d); else empty
     mean: torch.Tensor  # (n, 4, h, w)
     std: torch.Tensor  # (n, 4, h, w)
 
@@ -111,25 +112,25 @@ def finetune(subject: str, model: str, adapter: str, history: str, store: str, c
 def load_base(path: str, images: list[str], config: FinetuneJob) -> Base:
     """Load the base model with a fresh adapter, and encode a subject's images and prompt."""
     import torch
-    from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+    from diffusers import AutoencoderKL, DDPMScheduler, DiffusionPipeline, UNet2DConditionModel
     from diffusers.training_utils import cast_training_params
     from peft import LoraConfig
-    from transformers import CLIPTextModel, CLIPTokenizer
 
     load_quietly()
     device = best_device()
     dtype = inference_dtype(device)
     with torch.inference_mode():
-        tokenizer = CLIPTokenizer.from_pretrained(path, subfolder="tokenizer")
-        encoder = CLIPTextModel.from_pretrained(path, subfolder="text_encoder", dtype=dtype).to(device)
-        tokens = tokenizer(
-            config.prompt,
-            padding="max_length",
-            max_length=tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
+        # the stock pipeline reads the prompt as it will at sampling, with one text encoder or SDXL's two
+        reader = DiffusionPipeline.from_pretrained(path, unet=None, vae=None, dtype=dtype, **NO_CHECKER).to(device)
+        text, _, *pooled = reader.encode_prompt(
+            config.prompt, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
         )
-        text = encoder(tokens.input_ids.to(device))[0]
+        added = {}
+        if pooled:
+            # size of the image, crop, size asked for: what the pipeline gives at sampling
+            sizes = [config.resolution, config.resolution, 0, 0, config.resolution, config.resolution]
+            added = {"text_embeds": pooled[0].clone(), "time_ids": torch.tensor([sizes], dtype=dtype, device=device)}
+        del reader
         # the VAE of SD 1.x overflows in float16, so it encodes in float32: once, so it costs little
         vae = AutoencoderKL.from_pretrained(path, subfolder="vae", dtype=torch.float32).to(device)
         posteriors = [vae.encode(_pixels(image, config.resolution).to(device)).latent_dist for image in images]
@@ -153,7 +154,7 @@ def load_base(path: str, images: list[str], config: FinetuneJob) -> Base:
     cast_training_params(unet, dtype=torch.float32)
     schedule = DDPMScheduler.from_pretrained(path, subfolder="scheduler")
     # tensors made under inference mode cannot enter autograd
-    return Base(unet, schedule, text.clone(), mean.clone(), std.clone())
+    return Base(unet, schedule, text.clone(), added, mean.clone(), std.clone())
 
 
 def train(base: Base, name: str, checkpoint: Path, config: FinetuneJob) -> list[dict[str, float]]:
@@ -186,8 +187,9 @@ def train(base: Base, name: str, checkpoint: Path, config: FinetuneJob) -> list[
         noise = noise_of[1]
         noisy = base.schedule.add_noise(latents, noise, timesteps.to(device))
         text = base.text.expand(len(batch), -1, -1)
+        added = {key: value.expand(len(batch), -1) for key, value in base.added.items()}
         with accelerator.autocast():
-            predicted = unet(noisy.to(dtype), timesteps.to(device), text).sample
+            predicted = unet(noisy.to(dtype), timesteps.to(device), text, added_cond_kwargs=added or None).sample
         target = noise
         if base.schedule.config.prediction_type == "v_prediction":
             target = base.schedule.get_velocity(latents, noise, timesteps.to(device))
@@ -226,7 +228,7 @@ def save_adapter(unet: torch.nn.Module, path: Path, metadata: dict[str, str]) ->
     """Write the adapter as `StableDiffusionPipeline.load_lora_weights` reads it, with metadata in its header."""
     import tempfile
 
-    from diffusers import StableDiffusionPipeline
+    from diffusers.loaders import StableDiffusionLoraLoaderMixin
     from diffusers.utils import convert_state_dict_to_diffusers
     from peft.utils import get_peft_model_state_dict
     from safetensors import safe_open
@@ -236,7 +238,9 @@ def save_adapter(unet: torch.nn.Module, path: Path, metadata: dict[str, str]) ->
     # diffusers writes rank and alpha for its own loader into the header; ours is added to it
     own = {k: sorted(v) if isinstance(v, set) else v for k, v in unet.peft_config["default"].to_dict().items()}
     with tempfile.TemporaryDirectory() as folder:
-        StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=layers, unet_lora_adapter_metadata=own)
+        StableDiffusionLoraLoaderMixin.save_lora_weights(
+            folder, unet_lora_layers=layers, unet_lora_adapter_metadata=own
+        )
         written = Path(folder, WEIGHTS)
         with safe_open(written, "pt") as file:
             header = dict(file.metadata() or {})

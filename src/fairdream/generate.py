@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairdream.basemodel import load_quietly, model_identity, model_path
+from fairdream.basemodel import NO_CHECKER, load_quietly, model_identity, model_path
 from fairdream.config import Section
 from fairdream.device import best_device, inference_dtype
 from fairdream.errors import UserError
@@ -121,9 +121,9 @@ def load_pipeline(path: str, adapter: str | None, config: GenerateJob) -> Any:
 
     load_quietly()
     device = best_device()
-    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
-        path, dtype=inference_dtype(device), safety_checker=None, requires_safety_checker=False
-    ).to(device)
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(path, dtype=inference_dtype(device), **NO_CHECKER).to(device)
+    if not isinstance(pipeline, diffusers.StableDiffusionPipeline | diffusers.StableDiffusionXLPipeline):
+        raise UserError(f"models.diffusion: {type(pipeline).__name__} is not of the SD 1, SD 2 or SDXL family")
     scheduler = getattr(diffusers, config.scheduler, None)
     if scheduler is None:
         raise UserError(f"generate.scheduler: diffusers has no {config.scheduler}")

@@ -73,9 +73,10 @@ def read_tables(config: Source) -> pd.DataFrame:
             read = part[role].astype(str)
             unknown = ~read.isin(names.keys())
             if unknown.any():
-                row = int(unknown.to_numpy().argmax())
+                first_wrong = int(unknown.to_numpy().argmax())
                 raise UserError(
-                    f"{file}: row {rows.iloc[row]}: {wanted[role]} is {read.iloc[row]!r}; allowed: {', '.join(sorted(names))}"
+                    f"{file}: row {rows.iloc[first_wrong]}: {wanted[role]} is {read.iloc[first_wrong]!r}; "
+                    f"allowed: {', '.join(sorted(names))}"
                 )
             part[role] = read.map(names)
         if joined is None:
