@@ -117,4 +117,5 @@ def augment(inputs: torch.Tensor, config: Augmentation) -> torch.Tensor:
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = scale * flip, scale, shift
     grid = F.affine_grid(theta, list(inputs.shape), align_corners=False).to(device)
-    return F.grid_sample(inputs, grid, padding_mode="reflection", align_corners=False)
+    views = F.grid_sample(inputs, grid, padding_mode="reflection", align_corners=False)
+    return views.contiguous(memory_format=torch.channels_last)
