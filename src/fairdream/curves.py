@@ -54,7 +54,7 @@ def cost_curve(table: str, figure: str) -> None:
     for row in rows.to_dict("records"):
         axis.annotate(METHODS[row["method"]].title, (row["hours"], row["wga"]), (4, 4), textcoords="offset points")
     axis.set(xlabel="hours of fine-tuning, generation and scoring", ylabel="accuracy (%)")
-    axis.margins(x=0.2, y=0.15)
+    axis.margins(x=0.3, y=0.15)
     axis.grid(alpha=0.3)
     axis.legend()
     _save(canvas, figure)
@@ -101,7 +101,8 @@ def _by_method(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 def _style(method: str) -> dict[str, Any]:
     """Return a colour of the method's own, the same in every figure; dashed without synthetic images."""
     position = list(METHODS).index(method)
-    return {"color": f"C{position % 10}", "ls": "-" if METHODS[method].synthetic else "--", "marker": "o", "ms": 4}
+    line = "-" if METHODS[method].synthetic else "--"
+    return {"color": _pyplot().get_cmap("tab20")(position), "ls": line, "marker": "o", "ms": 4}
 
 
 def _pyplot() -> Any:
