@@ -38,7 +38,9 @@ def check_datasets():
         if name == "waterdigits" or Path(CONFIG.results, name, "index.parquet").is_file():
             pass
         elif manifest.missing_data(dataset):
-            missing.append(f"  {name}: {', '.join(manifest.missing_data(dataset))} not found. Get it: {dataset.origin.strip()}")
+            missing.append(
+                f"  {name}: {', '.join(manifest.missing_data(dataset))} not found. Get it: {dataset.origin.strip()}"
+            )
         for own in dataset.splits:
             if Path(dataset.folder).is_dir() and not Path(dataset.folder, own.file).is_file():
                 missing.append(f"  {name}: {dataset.folder}/{own.file}, its own split at {own.bias}, not found")

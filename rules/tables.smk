@@ -1,5 +1,6 @@
 # The tables and figures of the paper.
 
+
 rule tabulate:
     input:
         metrics=metrics_of(CONFIG.methods),
