@@ -22,7 +22,7 @@ rule pretrain:
         cfg=section("pretrain"),
         code=code("pretrain.py"),
     message:
-        "Stage 1 of {wildcards.method}, seed {wildcards.seed} ({wildcards.dataset}, bias {wildcards.bias})"
+        "Stage 1 of {wildcards.method} on {wildcards.selection} images with {wildcards.loss}, seed {wildcards.seed} ({wildcards.dataset}, bias {wildcards.bias})"
     script:
         "../workflow/scripts/pretrain.py"
 
@@ -49,7 +49,7 @@ rule retrain:
         cfg=section("retrain"),
         code=code("retrain.py"),
     message:
-        "Stage 2 ({wildcards.recipe}) of {wildcards.method}, seed {wildcards.seed} ({wildcards.dataset}, bias {wildcards.bias})"
+        "Stage 2 ({wildcards.recipe}) of {wildcards.method} on {wildcards.selection} images with {wildcards.loss}, seed {wildcards.seed} ({wildcards.dataset}, bias {wildcards.bias})"
     script:
         "../workflow/scripts/retrain.py"
 
@@ -73,6 +73,6 @@ rule evaluate:
         cfg=section("evaluate"),
         code=code("evaluate.py"),
     message:
-        "Testing {wildcards.method}, seed {wildcards.seed} ({wildcards.dataset}, bias {wildcards.bias})"
+        "Testing {wildcards.method} ({wildcards.selection}, {wildcards.loss}, {wildcards.recipe}), seed {wildcards.seed} ({wildcards.dataset}, bias {wildcards.bias})"
     script:
         "../workflow/scripts/evaluate.py"

@@ -17,7 +17,8 @@ import yaml
 from conftest import ROOT, copy_project, run_snakemake
 
 SMALLEST = ROOT / "tests/workflow/smallest.yaml"
-SYNTHETIC = {"vanilla", "lora", "dreambooth", "clustered_dreambooth", "dreambooth_mirrored"}
+FILTERED = {"vanilla", "lora", "dreambooth", "clustered_dreambooth", "dreambooth_mirrored"}  # by CLIP score
+ROWS = {"erm", "ffr", "gdro", "self", "dfr", "jtt"} | FILTERED
 needs_models = pytest.mark.skipif(
     not all((ROOT / "resources" / name).is_dir() for name in ("tiny-sd", "tiny-clip")),
     reason="resources/tiny-sd and resources/tiny-clip are not there",
@@ -119,7 +120,7 @@ def test_the_table_and_every_kind_of_output_are_there(finished):
         "dataset,bias,method,synthetic,seeds,wga_mean,wga_std,aga_mean,aga_std,weighted_mean,weighted_std"
     )
     rows = {bias: set(table.loc[table["bias"] == bias, "method"]) for bias in ("original", "0.999", "average")}
-    assert rows["0.999"] == {"erm"} | SYNTHETIC
+    assert rows["0.999"] == ROWS
     assert rows["original"] == rows["average"] == rows["0.999"] - {"dreambooth_mirrored"}
     assert table["wga_mean"].between(0, 100).all()
     assert (table["wga_mean"] <= table["aga_mean"]).all()
@@ -173,7 +174,7 @@ def test_another_fraction_selects_again_and_trains_what_selects(rerun):
     config.write_text(config.read_text().replace("fraction: 0.75", "fraction: 0.5"))
     again = jobs()
     assert rules(again) == {"select", "pretrain", "retrain", "evaluate", "tabulate"}
-    assert {job.wildcards["method"] for job in again if job.rule != "tabulate"} == SYNTHETIC
+    assert {job.wildcards["method"] for job in again if job.rule != "tabulate"} == FILTERED
     # five methods at 0.999, all but the mirrored one at the original bias
     assert Counter(job.rule for job in again)["select"] == 9
 
@@ -199,6 +200,43 @@ def test_another_seed_adds_classifiers_alone(rerun):
     again = jobs()
     assert rules(again) == {"pretrain", "retrain", "evaluate", "tabulate"}
     assert {job.wildcards["seed"] for job in again if job.rule != "tabulate"} == {"1"}
+
+
+@needs_models
+@pytest.mark.slow
+def test_all_tables_and_figures_build_and_another_alpha_draws_no_image(rerun):
+    project, jobs = rerun
+    done = run_snakemake(project, "tables", "figures", warm=True, timeout=850)
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert not {"finetune", "generate", "score"} & planned(done.stdout).keys()
+    tables = project / "results/tables"
+    table2 = pd.read_csv(tables / "table2.csv")
+    assert set(table2["method"]) == {"gdro", "clustered_dreambooth_gdro"}
+    table3 = pd.read_csv(tables / "table3.csv").set_index("method")
+    assert table3["complexity"].to_dict() == {
+        "ffr": "O(1)",
+        "vanilla": "O(1)",
+        "lora": "O(G)",
+        "dreambooth": "O(G)",
+        "clustered_dreambooth": "O(G k)",
+    }
+    assert (table3["hours"] > 0).all()
+    assert (table3["finetune_hours"] > 0).to_dict() == {m: m not in ("ffr", "vanilla") for m in table3.index}
+    ablations = pd.read_csv(tables / "ablations.csv")
+    assert set(ablations["ablation"]) == {"CLIP-Score", "Filtering", "Loss", "Stage 2"}
+    intervals = pd.read_csv(tables / "uncertainty.csv")
+    assert set(intervals["method"]) == ROWS
+    assert (intervals["wga_low"] <= intervals["wga_high"]).all()
+    figures = {path.name for path in (project / "results/figures").glob("*.png")}
+    for name in ("bias", "cost", "waterdigits-0.999-ffr", "compare-waterdigits-original-even-land"):
+        assert f"{name}.png" in figures
+    assert "clusters-waterdigits-0.999-clustered_dreambooth.png" in figures
+    assert "scores-waterdigits-0.999-dreambooth_mirrored.png" in figures
+    config = project / "config.yaml"
+    config.write_text(config.read_text().replace("alpha: 0.5,", "alpha: 0.25,"))
+    again = jobs()
+    assert rules(again) == {"select", "pretrain", "retrain", "evaluate", "tabulate"}
+    assert {job.wildcards["bias"] for job in again if job.rule != "tabulate"} == {"original"}
 
 
 # ---- What a kill leaves
@@ -260,9 +298,10 @@ def test_the_paper_s_run_is_known_before_its_data(paper, snakemake):
     assert done.returncode == 0, done.stdout[-4000:]
     jobs = planned(done.stdout)
     assert jobs["finetune"] == 204
-    assert jobs["generate"] == jobs["score"]
+    # FFR's images are not scored: 5 shards of 4 groups of 3 sets
+    assert jobs["generate"] == jobs["score"] + 3 * 4 * 5
     assert sum(jobs.values()) >= 1600
-    assert jobs["pretrain"] == jobs["retrain"] == jobs["evaluate"] == 3 * 2 * 5 * 3
+    assert jobs["pretrain"] == jobs["retrain"] == jobs["evaluate"] == 3 * 2 * 8 * 3
 
 
 @pytest.mark.parametrize(
