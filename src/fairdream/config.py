@@ -158,6 +158,13 @@ class Source(Section):
         return tables
 
 
+class Download(Section):
+    """Where a data set can be fetched without a licence click."""
+
+    url: str = Field(pattern="^https?://", description="Of a tar or zip archive.")
+    sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="Of the archive; none: not checked.")
+
+
 class OwnSplit(Section):
     """The training set of one bias, chosen by the user."""
 
@@ -174,6 +181,7 @@ class Dataset(Source):
     attributes: dict[Name, str] = Field(min_length=2, description="Attribute -> its words in prompts.")
     clusters: Count | None = Field(None, description="k of Clustered DreamBooth; none: the paper's rule.")
     prompts: Prompts
+    download: Download | None = Field(None, description="For `python -m fairdream.download`.")
     splits: list[OwnSplit] = Field(default_factory=list, description="Training sets of your own for some biases.")
 
     def split_at(self, bias: str) -> OwnSplit | None:

@@ -220,27 +220,41 @@ def shards(config: Config, dataset: str, bias: str, method: str) -> list[Shard]:
 
 
 def check_plan(config: Config) -> None:
-    """Stop before the first job when a group is too small for what is asked of it.
+    """Stop before the first job when a group is too small for what is asked of it, or something asked for is not there.
 
     Raises
     ------
     UserError
         Names the group, its size, what needs more and the keys that change it.
     """
-    smallest_cluster = config.subjects.min_cluster_size
+    ablated = config.ablations.method
+    if not method_of(ablated).synthetic:
+        raise UserError(f"ablations.method: {ablated} has no synthetic images to select from")
+    if config.ablations.clusters and method_of(ablated).subjects != "cluster":
+        raise UserError(f"ablations.clusters: {ablated} has no clusters; give [] or another ablations.method")
     for dataset in config.datasets:
         if config.datasets[dataset].prompts.ffr is None and any(method_of(m).own_prompts for m in config.methods):
             raise UserError(
                 f"datasets.{dataset}.prompts.ffr: FFR has prompts of its own; give them or remove ffr from methods"
             )
         for bias in biases(config):
-            counts = training_counts(config, dataset, bias)
-            clustered = [m for m in methods_at(config, dataset, bias) if method_of(m).subjects == "cluster"]
-            k = max((number_of_clusters(config, dataset, m) for m in clustered), default=1)
-            for group in trained_groups(config, dataset, bias):
-                if clustered and counts[group] < smallest_cluster * k:
-                    raise UserError(
-                        f"datasets.{dataset}: group {group} has {counts[group]} training images at bias {bias}, "
-                        f"{clustered[0]} needs {smallest_cluster * k} ({smallest_cluster} for each of {k} clusters): "
-                        f"lower datasets.{dataset}.clusters or raise swap.min_images_for_own_model"
-                    )
+            for method in methods_at(config, dataset, bias):
+                if method_of(method).subjects == "cluster":
+                    k = number_of_clusters(config, dataset, method)
+                    _check_clusters(config, dataset, bias, method, k, f"datasets.{dataset}.clusters")
+        for bias in map(str, config.ablations.biases):
+            for k in config.ablations.clusters:
+                _check_clusters(config, dataset, bias, ablated, k, "ablations.clusters")
+
+
+def _check_clusters(config: Config, dataset: str, bias: str, method: str, k: int, key: str) -> None:
+    """Refuse more clusters than a group has images for."""
+    needed = config.subjects.min_cluster_size * k
+    counts = training_counts(config, dataset, bias)
+    for group in trained_groups(config, dataset, bias):
+        if counts[group] < needed:
+            raise UserError(
+                f"datasets.{dataset}: group {group} has {counts[group]} training images at bias {bias}, {method} needs "
+                f"{needed} ({config.subjects.min_cluster_size} for each of {k} clusters): lower {key} or raise "
+                "swap.min_images_for_own_model"
+            )

@@ -190,3 +190,25 @@ def test_without_clusters_a_small_group_is_no_problem():
         raw["methods"] = ["erm", "lora", "dreambooth"]
 
     plan.check_plan(changed(edit))
+
+
+@pytest.mark.parametrize(
+    ("ablations", "words"),
+    [
+        ({"clusters": [3, 9]}, "even-water has 25 training images.*needs 36.*lower ablations.clusters"),
+        ({"method": "lora", "clusters": [2]}, "lora has no clusters"),
+        ({"method": "erm"}, "erm has no synthetic images"),
+    ],
+)
+def test_an_ablation_that_cannot_be_is_refused(ablations, words):
+    with pytest.raises(UserError, match=words):
+        plan.check_plan(changed(lambda raw: raw["ablations"].update(ablations)))
+
+
+def test_ffr_without_prompts_of_its_own_is_refused():
+    def edit(raw):
+        del raw["datasets"]["waterdigits"]["prompts"]["ffr"]
+        raw["methods"] = ["erm", "ffr"]
+
+    with pytest.raises(UserError, match=r"datasets\.waterdigits\.prompts\.ffr"):
+        plan.check_plan(changed(edit))

@@ -1,0 +1,140 @@
+"""Fetch a data set that may be had without a licence click: ``python -m fairdream.download DATASET``.
+
+A broken transfer goes on where it stopped, here and in a later call; the archive is checked before it is unpacked, and
+unpacked beside its place before it is moved there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+from fairdream.config import Download, load_config
+from fairdream.errors import UserError
+from fairdream.identity import file_digest
+
+BLOCK = 2**20
+TIMEOUT = 60  # seconds without a byte
+
+
+def fetch(url: str, target: Path, sha256: str | None, retries: int = 5, pause: float = 2.0) -> str:
+    """Download a file to `target`; return its SHA-256.
+
+    Parameters
+    ----------
+    sha256
+        What it must be; ``None``: whatever it is.
+    retries
+        Attempts after a failed one without a new byte; any progress starts the count anew.
+    pause
+        Seconds before the first of them, doubled each time.
+
+    Raises
+    ------
+    UserError
+        When it cannot be had, or is not what it must be.
+    """
+    part = target.with_name(f"{target.name}.part")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    while True:
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            _transfer(url, part)
+            break
+        except (OSError, urllib.error.URLError) as error:
+            if isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500:
+                raise UserError(f"{url}: {error}") from None
+            after = part.stat().st_size if part.exists() else 0
+            failed = 0 if after > before else failed + 1
+            if failed > retries:
+                raise UserError(f"{url}: {error}; {after} bytes are kept in {part} for the next call") from None
+            time.sleep(pause * 2**failed)
+    found = file_digest(part)
+    if sha256 is not None and found != sha256:
+        part.unlink()
+        raise UserError(f"{url}: SHA-256 is {found}, expected {sha256}; the file was removed")
+    os.replace(part, target)
+    return found
+
+
+def _transfer(url: str, part: Path) -> None:
+    """Append what is missing of a file; raise `OSError` when the connection ends before it is whole."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        # nothing after the last byte: it is whole
+        if have and error.code == 416 and error.headers.get("Content-Range") == f"bytes */{have}":
+            return
+        raise
+    with answer:
+        goes_on = answer.status == 206
+        length = answer.headers.get("Content-Length")
+        total = None if length is None else int(length) + (have if goes_on else 0)
+        with open(part, "ab" if goes_on else "wb") as file:
+            while block := answer.read(BLOCK):
+                file.write(block)
+    if total is not None and part.stat().st_size != total:
+        raise ConnectionError(f"the connection ended at {part.stat().st_size} of {total} bytes")
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack an archive so that `folder` appears whole; the archive has it as its one top folder, or its contents."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
+        content = Path(scratch, "content")
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as file:
+                file.extractall(content)
+        elif tarfile.is_tarfile(archive):
+            with tarfile.open(archive) as file:
+                file.extractall(content, filter="data")  # no path that leaves the folder
+        else:
+            raise UserError(f"{archive}: neither a tar nor a zip archive")
+        inner = content / folder.name
+        os.replace(inner if inner.is_dir() else content, folder)
+
+
+def get(folder: Path, source: Download) -> str:
+    """Download and unpack a data set; return the archive's SHA-256."""
+    if folder.exists():
+        raise UserError(f"{folder} is there already; remove it to fetch it again")
+    archive = folder.parent / source.url.rsplit("/", 1)[1]
+    found = fetch(source.url, archive, source.sha256)
+    unpack(archive, folder)
+    archive.unlink()
+    return found
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Fetch one data set of a configuration."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("dataset")
+    parser.add_argument("--configfile", default="config.yaml")
+    options = parser.parse_args(arguments)
+    datasets = load_config(options.configfile).datasets
+    if options.dataset not in datasets:
+        raise UserError(f"{options.configfile} has no data set {options.dataset}; it has {', '.join(datasets)}")
+    dataset = datasets[options.dataset]
+    if dataset.download is None:
+        raise UserError(f"{options.dataset} cannot be fetched by a program: {dataset.origin}")
+    found = get(Path(dataset.folder), dataset.download)
+    print(f"{dataset.folder} is there; SHA-256 of its archive: {found}")
+    if dataset.download.sha256 is None:
+        print(f"No checksum is configured; compare it, and pin it as datasets.{options.dataset}.download.sha256.")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        raise SystemExit(str(error)) from None

@@ -1,0 +1,159 @@
+"""Downloads from a local server that breaks off, refuses and lies."""
+
+import hashlib
+import io
+import tarfile
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fairdream import download
+from fairdream.config import Download
+from fairdream.errors import UserError
+
+CONTENT = bytes(range(256)) * 4000
+
+
+@pytest.fixture
+def server():
+    """A server of CONTENT; `breaks` says after how many bytes each of the next answers ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        content, breaks, ranges, seen, status = CONTENT, [], True, [], None
+
+        def do_GET(self):
+            cls = type(self)
+            cls.seen.append(self.headers.get("Range"))
+            if cls.status:
+                return self.send_error(cls.status)
+            start = 0
+            if cls.ranges and (asked := self.headers.get("Range")):
+                start = int(asked.removeprefix("bytes=").removesuffix("-"))
+                if start >= len(cls.content):
+                    self.send_response(416)
+                    self.send_header("Content-Range", f"bytes */{len(cls.content)}")
+                    self.send_header("Content-Length", "0")
+                    return self.end_headers()
+            body = cls.content[start:]
+            self.send_response(206 if start else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if cls.breaks:
+                body = body[: cls.breaks.pop(0)]
+            self.wfile.write(body)
+            self.close_connection = True
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        Handler.url = f"http://127.0.0.1:{http.server_port}/set.tar.gz"
+        yield Handler
+        http.shutdown()
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_a_file_is_fetched_and_checked(server, tmp_path):
+    target = tmp_path / "data/set.tar.gz"
+    assert download.fetch(server.url, target, digest(CONTENT)) == digest(CONTENT)
+    assert target.read_bytes() == CONTENT
+    assert [path.name for path in target.parent.iterdir()] == ["set.tar.gz"]
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_broken_transfer_goes_on_where_it_stopped(server, tmp_path, ranges):
+    server.breaks, server.ranges = [300_000, 200_000], ranges
+    target = tmp_path / "set.tar.gz"
+    download.fetch(server.url, target, digest(CONTENT), pause=0.01)
+    assert target.read_bytes() == CONTENT
+    if ranges:
+        assert server.seen == [None, "bytes=300000-", "bytes=500000-"]
+
+
+def test_a_later_call_goes_on_too_and_a_whole_part_is_taken(server, tmp_path):
+    target = tmp_path / "set.tar.gz"
+    (tmp_path / "set.tar.gz.part").write_bytes(CONTENT[:1000])
+    download.fetch(server.url, target, None)
+    assert server.seen == ["bytes=1000-"]
+    target.rename(tmp_path / "set.tar.gz.part")
+    download.fetch(server.url, target, digest(CONTENT))
+    assert target.read_bytes() == CONTENT
+
+
+def test_a_wrong_checksum_leaves_no_file(server, tmp_path):
+    with pytest.raises(UserError, match=f"SHA-256 is {digest(CONTENT)}, expected 00"):
+        download.fetch(server.url, tmp_path / "set", "00" * 32)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_not_there_is_not_tried_again(server, tmp_path):
+    server.status = 404
+    with pytest.raises(UserError, match="404"):
+        download.fetch(server.url, tmp_path / "set", None, pause=0.01)
+    assert len(server.seen) == 1
+
+
+def test_a_server_that_fails_is_tried_again_and_then_named(server, tmp_path):
+    server.status = 503
+    with pytest.raises(UserError, match="503"):
+        download.fetch(server.url, tmp_path / "set", None, retries=2, pause=0.01)
+    assert len(server.seen) == 3
+
+
+def archive(kind: str, names: list[str]) -> bytes:
+    buffer = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(buffer, "w") as file:
+            for name in names:
+                file.writestr(name, name)
+    else:
+        with tarfile.open(fileobj=buffer, mode="w:gz") as file:
+            for name in names:
+                member = tarfile.TarInfo(name)
+                member.size = len(name)
+                file.addfile(member, io.BytesIO(name.encode()))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+@pytest.mark.parametrize("top", ["birds/", ""])
+def test_an_archive_with_or_without_its_top_folder(server, tmp_path, kind, top):
+    server.content = archive(kind, [f"{top}metadata.csv", f"{top}a/b.jpg"])
+    folder = tmp_path / "data/birds"
+    download.get(folder, Download(url=server.url, sha256=digest(server.content)))
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
+    assert found == ["data/birds/a/b.jpg", "data/birds/metadata.csv"]
+    with pytest.raises(UserError, match="there already"):
+        download.get(folder, Download(url=server.url))
+
+
+def test_an_archive_that_leaves_its_folder_is_refused(server, tmp_path):
+    server.content = archive("tar", ["../evil"])
+    with pytest.raises(tarfile.TarError):
+        download.get(tmp_path / "data/birds", Download(url=server.url))
+    assert not (tmp_path / "evil").exists()
+    assert not (tmp_path / "data/birds").exists()
+
+
+def test_the_command_names_what_it_did(server, tmp_path, monkeypatch, capsys):
+    raw = yaml.safe_load((Path(__file__).resolve().parents[2] / "config.yaml").read_text())
+    server.content = archive("tar", ["birds/metadata.csv"])
+    raw["datasets"]["waterbirds"] |= {"folder": str(tmp_path / "birds"), "download": {"url": server.url}}
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(raw))
+    download.main(["waterbirds", "--configfile", str(config)])
+    printed = capsys.readouterr().out
+    assert digest(server.content) in printed
+    assert "datasets.waterbirds.download.sha256" in printed
+    with pytest.raises(UserError, match="celeba cannot be fetched by a program"):
+        download.main(["celeba", "--configfile", str(config)])
+    with pytest.raises(UserError, match="no data set birds"):
+        download.main(["birds", "--configfile", str(config)])
