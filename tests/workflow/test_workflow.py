@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, copy_project, run_snakemake
+from conftest import ONE_THREAD, ROOT, copy_project, run_snakemake
 
 SMALLEST = ROOT / "tests/workflow/smallest.yaml"
 FILTERED = {"vanilla", "lora", "dreambooth", "clustered_dreambooth", "dreambooth_mirrored"}  # by CLIP score
@@ -246,8 +246,10 @@ def test_all_tables_and_figures_build_and_another_alpha_draws_no_image(rerun):
 @pytest.mark.slow
 def test_a_run_killed_in_a_training_ends_with_the_same_table(finished, tmp_path):
     project = copy_project(tmp_path / "killed", SMALLEST)
+    # as many threads a job as in the other run: another number rounds otherwise
+    command = [sys.executable, "-m", "snakemake", "--profile", "profiles/default", "--cores", "2"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", "--profile", "profiles/default", "--cores", "2"],
+        [*command, "--set-threads", *ONE_THREAD],
         cwd=project,
         env={**os.environ, "PYTHONPATH": str(project / "src")},
         stdout=subprocess.DEVNULL,
