@@ -73,5 +73,9 @@ rule figures:
         all_figures,
 
 
+onstart:
+    begin()
+
+
 onsuccess:
     print(closing_words())

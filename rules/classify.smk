@@ -16,7 +16,7 @@ rule pretrain:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=16_000,
+        mem_mb=lambda wildcards, attempt: 16_000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         cfg=section("pretrain"),
@@ -43,7 +43,7 @@ rule retrain:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=16_000,
+        mem_mb=lambda wildcards, attempt: 16_000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         cfg=section("retrain"),
@@ -67,7 +67,7 @@ rule evaluate:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=1_000,
+        mem_mb=lambda wildcards, attempt: 1_000 * attempt,
         runtime=10,
     params:
         cfg=section("evaluate"),

@@ -10,7 +10,9 @@ sys.path.insert(0, str(ROOT / "src"))
 python_path = [str(ROOT / "src"), *filter(None, os.getenv("PYTHONPATH", "").split(os.pathsep))]
 os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 
-from fairdream import manifest, plan, sections
+from snakemake.exceptions import WorkflowError
+
+from fairdream import manifest, orphans, plan, planned, sections
 from fairdream.config import validate_config
 from fairdream.errors import UserError
 from fairdream.identity import code_digest
@@ -19,8 +21,10 @@ from fairdream.methods import METHODS, method_of
 
 def checked_config():
     """Validate everything that can be found wrong before the first job."""
+    # a job on another node goes by the configuration that its run began with, not by what the file says meanwhile
+    values = None if workflow.is_main_process else planned.configuration()
     try:
-        own = validate_config(dict(config), ", ".join(map(str, workflow.configfiles)))
+        own = validate_config(values or dict(config), ", ".join(map(str, workflow.configfiles)))
         plan.check_plan(own)
         return own
     except UserError as error:
@@ -230,3 +234,13 @@ def closing_words():
         f"Adapters: {CONFIG.results}/DATASET/BIAS/METHOD/adapters/ (diffusers' format)\n"
         f"Contact sheets: snakemake … figures\n"
     )
+
+
+def begin():
+    """Before the first job of a run, not in a dry run: meet what a killed run left, write down what this one goes by."""
+    try:
+        orphans.check(os.getcwd())
+    except UserError as error:
+        raise WorkflowError(f"\n{error}")
+    scripts = sorted((ROOT / "workflow/scripts").glob("*.py"))
+    planned.record(Path(STORE, "plans"), dict(config), scripts, ROOT / "src/fairdream")

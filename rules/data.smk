@@ -12,7 +12,7 @@ rule fetch_model:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=120,
     params:
         cfg=section("fetch_model"),
@@ -34,7 +34,7 @@ rule waterdigits:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=1_000,
+        mem_mb=lambda wildcards, attempt: 1_000 * attempt,
         runtime=10,
     params:
         cfg=section("waterdigits"),
@@ -58,7 +58,7 @@ rule manifest:
         "../envs/classifier.yaml"
     threads: 2
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         cfg=section("manifest"),
@@ -82,7 +82,7 @@ rule index:
         "../envs/classifier.yaml"
     threads: 2
     resources:
-        mem_mb=4_000,
+        mem_mb=lambda wildcards, attempt: 4_000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         cfg=section("index"),
@@ -107,7 +107,7 @@ rule split:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=10,
     params:
         cfg=section("split"),
@@ -133,7 +133,7 @@ rule embed:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=16_000,
+        mem_mb=lambda wildcards, attempt: 16_000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
         batch=64,
         store=STORE,

@@ -17,7 +17,7 @@ rule finetune:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=16_000,
+        mem_mb=lambda wildcards, attempt: 16_000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
         store=STORE,
     params:

@@ -16,7 +16,7 @@ rule generate:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=16_000,
+        mem_mb=lambda wildcards, attempt: 16_000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
         batch=16,
         store=STORE,
@@ -44,7 +44,7 @@ rule score:
     threads: 4
     resources:
         gpu=1,
-        mem_mb=16_000,
+        mem_mb=lambda wildcards, attempt: 16_000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
         batch=64,
     params:

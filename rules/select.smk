@@ -15,7 +15,7 @@ rule select:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=4_000,
+        mem_mb=lambda wildcards, attempt: 4_000 * attempt,
         runtime=30,
     params:
         cfg=section("select"),

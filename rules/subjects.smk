@@ -16,7 +16,7 @@ checkpoint subjects:
         "../envs/classifier.yaml"
     threads: 2
     resources:
-        mem_mb=4_000,
+        mem_mb=lambda wildcards, attempt: 4_000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         cfg=section("subjects"),
@@ -41,7 +41,7 @@ rule centroids:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=4_000,
+        mem_mb=lambda wildcards, attempt: 4_000 * attempt,
         runtime=10,
     params:
         cfg=section("centroids"),

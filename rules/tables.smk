@@ -16,7 +16,7 @@ rule tabulate:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
         cfg=section("tabulate"),
@@ -42,7 +42,7 @@ rule table2:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
         cfg=section("tabulate"),
@@ -67,7 +67,7 @@ rule cost:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
         cfg=section("cost"),
@@ -92,7 +92,7 @@ rule ablate:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
         cfg=section("ablate"),
@@ -118,7 +118,7 @@ rule uncertainty:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
         cfg=section("uncertainty"),
@@ -143,7 +143,7 @@ rule contact_sheet:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
         cfg=section("figure"),
@@ -168,7 +168,7 @@ rule compare:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
         cfg=section("compare"),
@@ -192,7 +192,7 @@ rule clusters:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
         cfg=section("figure"),
@@ -217,7 +217,7 @@ rule scores:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
         cfg=section("centroids"),
@@ -241,7 +241,7 @@ rule bias_curves:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
         cfg=section("centroids"),
@@ -265,7 +265,7 @@ rule cost_curve:
         "../envs/classifier.yaml"
     threads: 1
     resources:
-        mem_mb=2_000,
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
         cfg=section("centroids"),

@@ -18,6 +18,7 @@ import json
 import resource
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +27,10 @@ from fairdream.basemodel import NO_CHECKER, load_quietly, model_identity, model_
 from fairdream.config import FinetuneValues
 from fairdream.device import best_device, inference_dtype
 from fairdream.errors import UserError
-from fairdream.files import atomic, write_text
+from fairdream.files import atomic, exclusive, write_text
 from fairdream.identity import digest, file_digest, seed_of
 from fairdream.images import open_rgb
-from fairdream.job import LOGGER, progress
+from fairdream.job import LOGGER, progress, stop_asked
 
 if TYPE_CHECKING:
     import torch
@@ -85,25 +86,28 @@ def finetune(subject: str, model: str, adapter: str, history: str, store: str, c
     hashes = [image["sha256"] for image in images]
     identity = digest([config.model_dump(), code, name, hashes, model_identity(model)])[:32]
     folder = Path(store, "adapters", identity)
-    if (folder / WEIGHTS).is_file():
-        LOGGER.info("%s: trained before, taken from %s", name, folder)
-    else:
-        for image in images:
-            if file_digest(image["path"]) != image["sha256"]:
-                raise UserError(f"{image['path']} changed during the run; start it again to take up the change")
-        base = load_base(model_path(model), [image["path"] for image in images], config)
-        rows = train(base, name, folder / "checkpoint.safetensors", config)
-        write_text(folder / "history.csv", _as_csv(rows))
-        metadata = {
-            "base_model": model_path(model),
-            "prompt": config.prompt,
-            "token": config.token or "",
-            "rank": str(config.rank),
-            "subject": name,
-            "image_ids": json.dumps([image["id"] for image in images]),
-        }
-        save_adapter(base.unet, folder / WEIGHTS, metadata)
-        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    # a run that was killed may have left this very job alive on another node: one trains, the other takes the result
+    with exclusive(folder / "lock"):
+        if (folder / WEIGHTS).is_file():
+            LOGGER.info("%s: trained before, taken from %s", name, folder)
+        else:
+            for image in images:
+                if file_digest(image["path"]) != image["sha256"]:
+                    raise UserError(f"{image['path']} changed during the run; start it again to take up the change")
+            base = load_base(model_path(model), [image["path"] for image in images], config)
+            with stop_asked() as stopping:
+                rows = train(base, name, folder / "checkpoint.safetensors", config, stopping)
+            write_text(folder / "history.csv", _as_csv(rows))
+            metadata = {
+                "base_model": model_path(model),
+                "prompt": config.prompt,
+                "token": config.token or "",
+                "rank": str(config.rank),
+                "subject": name,
+                "image_ids": json.dumps([image["id"] for image in images]),
+            }
+            save_adapter(base.unet, folder / WEIGHTS, metadata)
+            (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     for source, target in ((folder / WEIGHTS, adapter), (folder / "history.csv", history)):
         with atomic(target) as path:
             shutil.copyfile(source, path)
@@ -157,10 +161,18 @@ def load_base(path: str, images: list[str], config: FinetuneJob) -> Base:
     return Base(unet, schedule, text.clone(), added, mean.clone(), std.clone())
 
 
-def train(base: Base, name: str, checkpoint: Path, config: FinetuneJob) -> list[dict[str, float]]:
+def train(
+    base: Base, name: str, checkpoint: Path, config: FinetuneJob, stopping: Callable[[], bool] = lambda: False
+) -> list[dict[str, float]]:
     """Train the adapter in `base.unet`; return the history.
 
-    A checkpoint of this training at `checkpoint` is gone on from; one is written every two minutes.
+    A checkpoint of this training at `checkpoint` is gone on from; one is written every two minutes, and when `stopping`
+    says that the job is to end.
+
+    Raises
+    ------
+    UserError
+        When the loss is not finite, or the training was asked to stop before its end.
     """
     import torch
     import torch.nn.functional as F
@@ -218,9 +230,12 @@ def train(base: Base, name: str, checkpoint: Path, config: FinetuneJob) -> list[
                 }
             )
             losses, measured = [], now
-            if now - saved > CHECKPOINT_EVERY:
+            asked = stopping() and step + 1 < config.steps
+            if asked or now - saved > CHECKPOINT_EVERY:
                 _save_checkpoint(checkpoint, named, optimizer, rows)
                 saved = now
+            if asked:
+                raise UserError(f"{name}: asked to stop; saved at step {step + 1}, where the next attempt goes on")
     return rows
 
 

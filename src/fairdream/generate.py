@@ -16,7 +16,7 @@ from fairdream.basemodel import NO_CHECKER, load_quietly, model_identity, model_
 from fairdream.config import Section
 from fairdream.device import best_device, inference_dtype
 from fairdream.errors import UserError
-from fairdream.files import atomic, write_text
+from fairdream.files import atomic, exclusive, write_text
 from fairdream.identity import digest, file_digest, seed_of
 from fairdream.images import encode_png, write_shard
 from fairdream.job import LOGGER, progress
@@ -80,23 +80,25 @@ def generate(
     made_of = [config.model_dump(), code, group, subject, model_identity(model), adapter and file_digest(adapter)]
     made_of += [start, stop]
     finished = Path(store, "shards", f"{digest(made_of)[:32]}.json")
-    if _copy_finished(finished, images):
-        return
-    folder = Path(store, "batches", digest([*made_of, batch_size])[:32])
-    pipeline = None
-    rows: list[dict[str, Any]] = []
-    for first in progress(range(start, stop, batch_size), f"Drawing {group} with {subject}"):
-        part = folder / f"{first:06d}.parquet"
-        if not part.is_file():
-            pipeline = pipeline or load_pipeline(model_path(model), adapter, config)
-            indices = range(first, min(first + batch_size, stop))
-            write_shard(part, draw(pipeline, group, subject, indices, config), {})
-        rows += [{**row, "image": row["image"]["bytes"]} for row in pq.read_table(part).to_pylist()]
-    redrawn = sum(row["redraws"] for row in rows)
-    LOGGER.info("%d images, %d redrawn because they were NaN, black or flat", len(rows), redrawn)
-    write_shard(images, rows, {"redrawn": str(redrawn)})
-    write_text(finished, json.dumps({"path": images, "sha256": file_digest(images)}) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
+    # as with adapters: what a killed run left alive on another node may draw the same shard
+    with exclusive(finished.with_suffix(".lock")):
+        if _copy_finished(finished, images):
+            return
+        folder = Path(store, "batches", digest([*made_of, batch_size])[:32])
+        pipeline = None
+        rows: list[dict[str, Any]] = []
+        for first in progress(range(start, stop, batch_size), f"Drawing {group} with {subject}"):
+            part = folder / f"{first:06d}.parquet"
+            if not part.is_file():
+                pipeline = pipeline or load_pipeline(model_path(model), adapter, config)
+                indices = range(first, min(first + batch_size, stop))
+                write_shard(part, draw(pipeline, group, subject, indices, config), {})
+            rows += [{**row, "image": row["image"]["bytes"]} for row in pq.read_table(part).to_pylist()]
+        redrawn = sum(row["redraws"] for row in rows)
+        LOGGER.info("%d images, %d redrawn because they were NaN, black or flat", len(rows), redrawn)
+        write_shard(images, rows, {"redrawn": str(redrawn)})
+        write_text(finished, json.dumps({"path": images, "sha256": file_digest(images)}) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy_finished(finished: Path, images: str) -> bool:

@@ -29,7 +29,7 @@ RESULT_LIBRARIES = {
 
 # Modules that decide how a job is run and never what comes out. The values that a job reads of the configuration are
 # its params already: a key added for another stage must not re-train an adapter.
-NEUTRAL_MODULES = {"config", "errors", "files", "job", "warm"}
+NEUTRAL_MODULES = {"config", "errors", "files", "job", "planned", "warm"}
 
 
 def seed_of(*names: object) -> int:
@@ -60,25 +60,35 @@ def code_digest(script: Path, package: Path, lock: Path) -> str:
     lock
         `requirements.lock`: gives the versions of the `RESULT_LIBRARIES` that are imported on the way.
     """
-    trees: dict[str, str] = {}
+    trees, libraries = _closure(script, package)
+    versions = _lock_versions(lock, lock.stat().st_mtime_ns)
+    pins = {name: versions.get(RESULT_LIBRARIES[name], "unpinned") for name in libraries}
+    # by content alone: the same code in another folder is the same code
+    return digest([sorted(trees.values()), pins])
+
+
+def code_files(script: Path, package: Path) -> dict[str, str]:
+    """Return a digest for each file that a script runs: the script itself and the modules, by path."""
+    return {str(path): digest(tree) for path, tree in _closure(script, package)[0].items()}
+
+
+def _closure(script: Path, package: Path) -> tuple[dict[Path, str], set[str]]:
+    """Return the syntax trees of a script and of the modules it imports, and the result libraries on the way."""
+    trees: dict[Path, str] = {}
     libraries: set[str] = set()
     queue = [script]
     while queue:
         path = queue.pop()
-        if str(path) in trees:
+        if path in trees:
             continue
-        dump, imports = _parse(path, path.stat().st_mtime_ns)
-        trees[str(path)] = dump
+        trees[path], imports = _parse(path, path.stat().st_mtime_ns)
         for name in imports:
             root = name.split(".")[0]
             if root == package.name:
                 queue += _module_files(name, package)
             elif root in RESULT_LIBRARIES:
                 libraries.add(root)
-    versions = _lock_versions(lock, lock.stat().st_mtime_ns)
-    pins = {name: versions.get(RESULT_LIBRARIES[name], "unpinned") for name in libraries}
-    # by content alone: the same code in another folder is the same code
-    return digest([sorted(trees.values()), pins])
+    return trees, libraries
 
 
 @cache

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,20 +24,29 @@ LOGGER = logging.getLogger("fairdream")
 _terminal: int | None = None  # the terminal's file descriptor, where there is one, for progress bars
 
 
-def run(function: Callable[..., None], log: str, threads: int = 1, **arguments: Any) -> None:
+def run(function: Callable[..., None], snakemake: Any, **arguments: Any) -> None:
     """Call `function(**arguments)` as a job and end the process with its outcome.
 
     Parameters
     ----------
     function
         A public function of a stage's module.
-    log
-        The rule's log file. Everything the job prints goes there.
-    threads
-        Threads of torch and of the linear algebra libraries.
+    snakemake
+        What Snakemake gives a script: names the log, in which everything the job prints goes, and the threads of torch
+        and of the linear algebra libraries.
     """
-    from fairdream import warm
+    from fairdream import planned, warm
 
+    log, threads = snakemake.log[0], snakemake.threads
+    # Snakemake runs a copy of the script and leaves its own path here
+    script = Path(sys.modules["__main__"].__file__)
+    root = script.parents[2]
+    try:
+        planned.check_code(snakemake.params.code, script, root / "src/fairdream", root / "requirements.lock")
+    except UserError as error:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        Path(log).write_text(f"{error}\n", encoding="utf-8")
+        sys.exit(1)
     address = os.environ.get(warm.ADDRESS)
     if address:
         sys.exit(warm.request(address, function, log, threads, arguments))
@@ -73,6 +84,22 @@ def call(function: Callable[..., None], log: str, threads: int, arguments: dict[
         sys.stdout.flush()
         sys.stderr.flush()
     return 0
+
+
+@contextmanager
+def stop_asked() -> Iterator[Callable[[], bool]]:
+    """Turn SIGTERM and SIGUSR1 into a question, which a long training asks when it can save what it has.
+
+    SLURM sends SIGTERM ahead of the SIGKILL that ends a job that is cancelled, preempted or out of time.
+    """
+    received: list[int] = []
+    signals = (signal.SIGTERM, signal.SIGUSR1)
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in signals}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def progress(items: Sequence[T], what: str) -> Iterator[T]:

@@ -1,6 +1,7 @@
 """A SLURM cluster for the whole test session, and the one way to run something on it."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -8,7 +9,12 @@ from pathlib import Path
 
 import processes
 import pytest
+import yaml
 from cluster import Cluster, missing_daemons
+
+ROOT = Path(__file__).resolve().parents[2]
+# What a run needs of the repository: a copy, so that its results and locks stay apart from the user's.
+PARTS = ["Snakefile", "config", "envs", "profiles", "requirements.lock", "resources", "rules", "src", "workflow"]
 
 # Turnaround of a test job, not of a real one: the executor first asks for a job's state after this time (40 s at
 # default), and each time that nothing has finished it waits 10 s longer. The only thing that differs from a real run.
@@ -45,3 +51,17 @@ def snakemake(on_cluster) -> Callable[..., subprocess.CompletedProcess]:
         return on_cluster(*command, *TEST_CLUSTER_OPTIONS, cwd=cwd, timeout=timeout)
 
     return run
+
+
+def copy_project(folder: Path, **values: object) -> Path:
+    """Copy the project with the smallest configuration and one cluster a group; `values` replace its sections."""
+    folder.mkdir(exist_ok=True)
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy2(ROOT / part, folder / part)
+    config = yaml.safe_load((ROOT / "tests/workflow/smallest.yaml").read_text()) | values
+    config["datasets"]["waterdigits"]["clusters"] = 1
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return folder

@@ -1,33 +1,22 @@
 """The literal command of the README makes Table 1 on a real SLURM, and a second call finds nothing to do."""
 
 import csv
-import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from conftest import copy_project
 
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2100)]
 
 TABLE = "results/tables/table1.csv"
-# What a run needs of the repository: a copy, so that its results and locks stay apart from the user's.
-PARTS = ["Snakefile", "config", "envs", "profiles", "requirements.lock", "resources", "rules", "src", "workflow"]
 # Of the smallest config, what still meets every kind of job: a cluster job costs two starts of Snakemake.
 FEWER = {"biases": [0.999], "methods": ["erm", "clustered_dreambooth"]}
 
 
 @pytest.fixture
 def project(tmp_path) -> Path:
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copy2(ROOT / part, tmp_path / part)
-    config = yaml.safe_load((ROOT / "tests/workflow/smallest.yaml").read_text()) | FEWER
-    config["datasets"]["waterdigits"]["clusters"] = 1
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    return tmp_path
+    return copy_project(tmp_path / "project", **FEWER)
 
 
 def test_table_1_on_two_nodes(snakemake, on_cluster, project):

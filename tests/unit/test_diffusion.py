@@ -5,6 +5,10 @@ Nothing here depends on how good the base model is, only on what is computed wit
 
 import io
 import json
+import multiprocessing
+import os
+import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +221,58 @@ def test_a_killed_training_goes_on_exactly(base, monkeypatch):
     assert all(torch.equal(resumed[key], whole[key]) for key in whole)
     first = load_file(base / "adapter" / WEIGHTS)
     assert any(not torch.equal(first[key], whole[key]) for key in whole), "four steps more change something"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_the_training_and_stops_it(base, monkeypatch, number):
+    monkeypatch.setattr(finetuning, "HISTORY_EVERY", 2)
+    values = {"steps": 8}
+    batch = finetuning._batch
+    steps = []
+
+    def send(step, *rest):
+        steps.append(step)
+        if step == 2:
+            os.kill(os.getpid(), number)
+        return batch(step, *rest)
+
+    before = signal.getsignal(number)
+    monkeypatch.setattr(finetuning, "_batch", send)
+    store = f"signal{number}"
+    with pytest.raises(UserError, match=r"even-land: asked to stop; saved at step 4"):
+        train(base, store=store, out=store, **values)
+    assert signal.getsignal(number) is before
+    assert steps == [0, 1, 2, 3]
+    train(base, store=store, out=store, **values)
+    assert steps == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_of_two_jobs_that_race_for_one_adapter_one_trains_it(base):
+    """As an orphan of a killed run and the new run's job do, each in a process of its own."""
+    context = multiprocessing.get_context("fork")
+    trained = context.Value("i", 0)
+
+    def job(out):
+        torch.set_num_threads(1)
+        original = finetuning.train
+
+        def counted(*arguments):
+            with trained.get_lock():
+                trained.value += 1
+            time.sleep(1)  # long enough for the other to arrive
+            return original(*arguments)
+
+        finetuning.train = counted
+        train(base, store="race", out=out)
+
+    jobs = [context.Process(target=job, args=(f"race{number}",)) for number in range(2)]
+    for process in jobs:
+        process.start()
+    for process in jobs:
+        process.join(120)
+    assert [process.exitcode for process in jobs] == [0, 0]
+    assert trained.value == 1
+    assert (base / "race0" / WEIGHTS).read_bytes() == (base / "race1" / WEIGHTS).read_bytes()
 
 
 def test_every_image_is_seen_once_an_epoch_in_an_order_of_its_own():

@@ -39,17 +39,28 @@ def endless(path):
 """
 SCRIPT = """
 import sys, jobs
+from pathlib import Path
+from types import SimpleNamespace
+from fairdream.identity import code_digest
 from fairdream.job import run
 
 name, log, *pairs = sys.argv[1:]
-run(getattr(jobs, name), log=log, **dict(pair.split("=", 1) for pair in pairs))
+root = Path(__file__).parents[2]
+code = code_digest(Path(__file__), root / "src/fairdream", root / "requirements.lock")
+snakemake = SimpleNamespace(log=[log], threads=1, params=SimpleNamespace(code=code))
+run(getattr(jobs, name), snakemake, **dict(pair.split("=", 1) for pair in pairs))
 """
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     (tmp_path / "jobs.py").write_text(JOBS)
-    (tmp_path / "script.py").write_text(SCRIPT)
+    # a job finds its project by its script's path
+    (tmp_path / "workflow/scripts").mkdir(parents=True)
+    (tmp_path / "workflow/scripts/script.py").write_text(SCRIPT)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/fairdream").symlink_to(ROOT / "src/fairdream")
+    (tmp_path / "requirements.lock").touch()
     # the real list takes seconds to load; what is loaded changes no behaviour of the server
     (tmp_path / "server.py").write_text(
         "import sys, fairdream.warm as warm; warm.LIBRARIES = ('json',); sys.exit(warm.main(sys.argv[1:]))"
@@ -60,7 +71,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def script(folder, *arguments):
-    return [sys.executable, str(folder / "script.py"), *arguments]
+    return [sys.executable, str(folder / "workflow/scripts/script.py"), *arguments]
 
 
 def warm(folder, *command):

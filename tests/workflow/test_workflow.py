@@ -1,7 +1,6 @@
 """The whole workflow: what it runs, what it runs again, and what it says when it cannot."""
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -9,92 +8,14 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
 
 import pandas as pd
 import pytest
 import yaml
-from conftest import ONE_THREAD, ROOT, copy_project, run_snakemake
+from conftest import ONE_THREAD, ROOT, SMALLEST, Job, copy_project, jobs_in, needs_models, planned, run_snakemake
 
-SMALLEST = ROOT / "tests/workflow/smallest.yaml"
 FILTERED = {"vanilla", "lora", "dreambooth", "clustered_dreambooth", "dreambooth_mirrored"}  # by CLIP score
 ROWS = {"erm", "ffr", "gdro", "self", "dfr", "jtt"} | FILTERED
-needs_models = pytest.mark.skipif(
-    not all((ROOT / "resources" / name).is_dir() for name in ("tiny-sd", "tiny-clip")),
-    reason="resources/tiny-sd and resources/tiny-clip are not there",
-)
-
-
-def planned(output: str) -> Counter:
-    """The number of jobs of each rule in the job table that Snakemake prints first."""
-    table = re.search(r"^job\s+count\n-[- ]+\n(.*?)\n\n", output, re.M | re.S)
-    if table is None:
-        return Counter()
-    rows = [line.split() for line in table[1].splitlines()]
-    return Counter({name: int(count) for name, count in rows if name not in ("total", "all")})
-
-
-def message_patterns() -> dict[str, re.Pattern]:
-    """Each rule's message as a pattern: how Snakemake names a job on the screen."""
-    patterns = {}
-    for file in (ROOT / "rules").glob("*.smk"):
-        for block in re.split(r"^(?=rule |checkpoint )", file.read_text(), flags=re.M)[1:]:
-            message = re.search(r'^    message:\n        "(.+)"$', block, re.M)[1]
-            text = re.sub(r"\\{wildcards\\.(\w+)\\}", r"(?P<\1>[^ ,()]+)", re.escape(message))
-            patterns[re.match(r"\w+ (\w+)", block)[1]] = re.compile(text)
-    return patterns
-
-
-MESSAGES = message_patterns()
-
-
-class Job(NamedTuple):
-    """A job: its rule and what its message tells of it."""
-
-    rule: str
-    message: str
-
-    @property
-    def wildcards(self) -> dict[str, str]:
-        return MESSAGES[self.rule].fullmatch(self.message).groupdict()
-
-
-def jobs_in(output: str) -> set[Job]:
-    """The jobs that a dry run lists or a run starts."""
-    jobs = set()
-    for message in re.findall(r"^Job \d+: (.+)$", output, re.M):
-        (rule,) = [rule for rule, pattern in MESSAGES.items() if pattern.fullmatch(message)]
-        jobs.add(Job(rule, message))
-    return jobs
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A project that has run to Table 1, with the output of its dry run and of its run. Not to be edited."""
-    project = copy_project(tmp_path_factory.mktemp("finished") / "project", SMALLEST)
-    dry = run_snakemake(project, "-n", timeout=120)
-    assert dry.returncode == 0, dry.stdout
-    done = run_snakemake(project, warm=True, timeout=850)
-    assert done.returncode == 0, done.stdout[-6000:]
-    return project, dry.stdout, done.stdout
-
-
-@pytest.fixture
-def rerun(finished, tmp_path):
-    """A copy of the finished project that a test may edit, and the logs of the jobs that a dry run then lists."""
-    project = tmp_path / "again"
-    # time stamps too: they are what Snakemake looks at
-    shutil.copytree(finished[0], project, symlinks=True)
-
-    def jobs() -> set[Job]:
-        done = run_snakemake(project, "-n", timeout=120)
-        assert done.returncode == 0, done.stdout
-        found = jobs_in(done.stdout)
-        assert Counter(job.rule for job in found) == planned(done.stdout)
-        assert bool(found) != ("Nothing to be done" in done.stdout)
-        return found
-
-    return project, jobs
 
 
 def rules(jobs: set[Job]) -> set[str]:

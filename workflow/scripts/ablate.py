@@ -5,8 +5,7 @@ from fairdream.job import run
 
 run(
     ablate,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     csv=snakemake.output.csv,
     markdown=snakemake.output.markdown,
     config=AblateJob(**snakemake.params.cfg),

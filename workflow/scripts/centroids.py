@@ -5,8 +5,7 @@ from fairdream.job import run
 
 run(
     centroids,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     split=snakemake.input.split,
     embeddings=snakemake.input.embeddings,
     centroids=snakemake.output.centroids,

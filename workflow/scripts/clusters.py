@@ -5,8 +5,7 @@ from fairdream.plot import clusters
 
 run(
     clusters,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     index=snakemake.input.index,
     figure=snakemake.output.figure,
     columns=snakemake.params.cfg["columns"],

@@ -5,8 +5,7 @@ from fairdream.plot import compare
 
 run(
     compare,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     split=snakemake.input.split,
     selections=list(snakemake.input.selections),
     titles=snakemake.params.cfg["titles"],

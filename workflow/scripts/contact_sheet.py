@@ -5,8 +5,7 @@ from fairdream.plot import contact_sheet
 
 run(
     contact_sheet,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     split=snakemake.input.split,
     selected=snakemake.input.selected,
     figure=snakemake.output.figure,

@@ -5,8 +5,7 @@ from fairdream.job import run
 
 run(
     getattr(curves, snakemake.rule),
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     table=snakemake.input.table,
     figure=snakemake.output.figure,
 )

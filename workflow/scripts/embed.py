@@ -6,8 +6,7 @@ from fairdream.job import run
 
 run(
     embed,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     index=snakemake.input.index,
     model=snakemake.input.model,
     embeddings=snakemake.output.embeddings,

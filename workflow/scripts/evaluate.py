@@ -5,8 +5,7 @@ from fairdream.job import run
 
 run(
     evaluate,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     predictions=snakemake.input.predictions,
     metrics=snakemake.output.metrics,
     names=snakemake.params.cfg["names"],

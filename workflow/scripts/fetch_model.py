@@ -5,8 +5,7 @@ from fairdream.job import run
 
 run(
     fetch_model,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     manifest=snakemake.output.manifest,
     role=snakemake.wildcards.role,
     config=snakemake.params.cfg,

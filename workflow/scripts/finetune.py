@@ -5,8 +5,7 @@ from fairdream.job import run
 
 run(
     finetune,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     subject=snakemake.input.subject,
     model=snakemake.input.model,
     adapter=snakemake.output.adapter,

@@ -5,8 +5,7 @@ from fairdream.job import run
 
 run(
     generate,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     model=snakemake.input.model,
     adapter=snakemake.input.get("adapter"),
     images=snakemake.output.images,

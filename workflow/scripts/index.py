@@ -6,8 +6,7 @@ from fairdream.job import run
 
 run(
     index,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     manifest=snakemake.input.manifest,
     index=snakemake.output.index,
     config=Source(**snakemake.params.cfg),

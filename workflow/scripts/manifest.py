@@ -6,8 +6,7 @@ from fairdream.manifest import write_manifest
 
 run(
     write_manifest,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     manifest=snakemake.output.manifest,
     config=Source(**snakemake.params.cfg),
 )

@@ -5,8 +5,7 @@ from fairdream.pretrain import PretrainJob, pretrain
 
 run(
     pretrain,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     selected=snakemake.input.get("selected"),
     split=snakemake.input.get("split"),
     weights=snakemake.input.weights,

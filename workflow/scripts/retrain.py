@@ -5,8 +5,7 @@ from fairdream.retrain import RetrainJob, retrain
 
 run(
     retrain,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     stage1=snakemake.input.stage1,
     split=snakemake.input.split,
     weights=snakemake.output.weights,

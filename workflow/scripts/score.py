@@ -5,8 +5,7 @@ from fairdream.score import ScoreJob, score
 
 run(
     score,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     images=snakemake.input.images,
     model=snakemake.input.model,
     scores=snakemake.output.scores,

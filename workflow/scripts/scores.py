@@ -5,8 +5,7 @@ from fairdream.job import run
 
 run(
     score_histograms,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     scores=list(snakemake.input.scores),
     selected=snakemake.input.selected,
     figure=snakemake.output.figure,

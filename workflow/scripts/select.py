@@ -5,8 +5,7 @@ from fairdream.select import SelectJob, select
 
 run(
     select,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     images=list(snakemake.input.images),
     scores=list(snakemake.input.get("scores", [])),
     centroids=snakemake.input.get("centroids"),

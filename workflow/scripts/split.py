@@ -5,8 +5,7 @@ from fairdream.split import split
 
 run(
     split,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     index=snakemake.input.index,
     own=snakemake.input.get("own"),
     split=snakemake.output.split,

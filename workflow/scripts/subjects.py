@@ -5,8 +5,7 @@ from fairdream.subjects import subjects
 
 run(
     subjects,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     split=snakemake.input.split,
     embeddings=snakemake.input.get("embeddings"),
     index=snakemake.output.index,

@@ -5,8 +5,7 @@ from fairdream.tabulate import tabulate
 
 run(
     tabulate,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     metrics=list(snakemake.input.metrics),
     csv=snakemake.output.csv,
     markdown=snakemake.output.markdown,

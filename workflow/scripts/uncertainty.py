@@ -5,8 +5,7 @@ from fairdream.uncertainty import UncertaintyJob, uncertainty
 
 run(
     uncertainty,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     predictions=list(snakemake.input.predictions),
     metrics=list(snakemake.input.metrics),
     csv=snakemake.output.csv,

@@ -7,8 +7,7 @@ from fairdream.job import run
 
 run(
     write_waterdigits,
-    log=snakemake.log[0],
-    threads=snakemake.threads,
+    snakemake,
     folder=Path(snakemake.output.table).parent,
     seed=snakemake.params.cfg["seed"],
 )

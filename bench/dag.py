@@ -1,0 +1,88 @@
+"""How long Snakemake needs for the paper's whole DAG, and for one ten times as large: `python bench/dag.py`.
+
+Made-up tables of the published sizes stand in for the data sets, so nothing but the data is missing. Each size is a
+dry run of `results/tables/table1.csv` in a process of its own, as a user waits for it: wall time and peak memory of
+`snakemake -n`, jobs, and what one cluster job pays before its work begins (a start of Python that parses the workflow).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("Snakefile", "rules", "workflow", "src", "envs", "profiles", "config", "requirements.lock")
+TARGET = "results/tables/table1.csv"
+
+
+def project(folder: Path, copies: int) -> Path:
+    """Copy the workflow with the paper's configuration, its data sets `copies` times under names of their own."""
+    folder.mkdir(parents=True)
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy(ROOT / part, folder / part)
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    named = {}
+    for name, own in config["datasets"].items():
+        for number in range(copies):
+            copy = dict(own, folder=own["folder"] + (f"{number}" if number else ""))
+            named[name + (f"{number}" if number else "")] = copy
+            tables = folder / copy["folder"]
+            tables.mkdir(parents=True, exist_ok=True)
+            for table in own["tables"]:
+                (tables / table["file"]).write_text("read by the first job\n")
+    config["datasets"] = named
+    (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return folder
+
+
+def run(folder: Path, *arguments: str) -> tuple[float, float, str]:
+    """Return wall time (s), peak memory (MB) and output of Snakemake in a project."""
+    command = [sys.executable, "-m", "snakemake", "--profile", "profiles/default", "--cores", "2", *arguments]
+    variables = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "FAIRDREAM"))}
+    with tempfile.TemporaryFile("w+") as output:
+        started = time.monotonic()
+        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - started
+        output.seek(0)
+        text = output.read()
+    if status != 0:
+        sys.exit(text[-3000:])
+    return wall, usage.ru_maxrss / 1024, text
+
+
+def main() -> None:
+    """Measure and print one table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--copies", type=int, nargs="+", default=[1, 3, 10], help="times the paper's data sets")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of the paper's size; the median counts")
+    arguments = parser.parse_args()
+    print("| data sets | jobs | dry run, s | peak MB | ms a job |\n| ---: | ---: | ---: | ---: | ---: |")
+    with tempfile.TemporaryDirectory() as base:
+        for copies in arguments.copies:
+            folder = project(Path(base, str(copies)), copies)
+            repeats = arguments.repeats if copies == 1 else 1
+            runs = [run(folder, "-n", TARGET) for _ in range(repeats)]
+            wall, memory = statistics.median(r[0] for r in runs), max(r[1] for r in runs)
+            jobs = int(re.search(r"^total +(\d+)$", runs[0][2], re.M)[1])
+            print(f"| {3 * copies} | {jobs:,} | {wall:.1f} | {memory:.0f} | {1000 * wall / jobs:.2f} |", flush=True)
+        # what every job on a node does first: parse the workflow and know its own job
+        starts = [run(Path(base, str(arguments.copies[0])), "--list-rules")[0] for _ in range(arguments.repeats)]
+    print(f"\nStart of one job on a node (parse, no work): {statistics.median(starts):.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""SLURM jobs of this folder that no run waits for: those that a killed Snakemake left in the queue.
+
+Snakemake does not find its jobs again after a SIGKILL or a reboot. They run on, and a new run would submit the same
+work beside them. So a run that starts while some are alive stops and names them, or cancels them when told to.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from fairdream.errors import UserError
+
+VARIABLE = "FAIRDREAM_ORPHANS"
+PATIENCE = 90  # seconds: SLURM gives a cancelled job 30 to end
+
+
+def live_jobs(folder: str | Path) -> dict[str, str]:
+    """Return the ids of this user's live jobs that Snakemake submitted from a folder, with state and rule.
+
+    The executor's jobs are told by their comment, ``rule_NAME…``; the allocation in which Snakemake itself may run has
+    none.
+    """
+    if shutil.which("squeue") is None:
+        return {}
+    listed = subprocess.run(
+        ["squeue", "--me", "--noheader", "--format", "%i|%T|%k|%Z"], capture_output=True, text=True, timeout=60
+    )
+    if listed.returncode != 0:
+        return {}  # a controller that is away: the executor says so better
+    jobs = {}
+    for line in listed.stdout.splitlines():
+        number, state, comment, home = line.split("|", 3)
+        if comment.startswith("rule_") and Path(home).resolve() == Path(folder).resolve():
+            jobs[number] = f"{state.lower()}, {comment.removeprefix('rule_').split('_wildcards_')[0]}"
+    return jobs
+
+
+def check(folder: str | Path) -> None:
+    """Stop when jobs of an earlier run are alive; cancel them first where the environment says so.
+
+    Raises
+    ------
+    UserError
+        With each job, and the lines that cancel them.
+    """
+    jobs = live_jobs(folder)
+    choice = os.environ.get(VARIABLE, "")
+    if not jobs or choice == "ignore":
+        return
+    if choice == "cancel":
+        subprocess.run(["scancel", *jobs], check=True, timeout=60)
+        deadline = time.monotonic() + PATIENCE
+        while jobs and time.monotonic() < deadline:
+            time.sleep(1)
+            jobs = live_jobs(folder)
+        if not jobs:
+            return
+    shown = "\n".join(f"  {number}: {what}" for number, what in list(jobs.items())[:20])
+    more = f"\n  and {len(jobs) - 20} more" if len(jobs) > 20 else ""
+    raise UserError(
+        f"{len(jobs)} SLURM job(s) of this folder are alive, of a run that goes on or was killed:\n{shown}{more}\n"
+        "If that run goes on, let it. If it was killed, cancel its jobs; what they have saved is used again:\n"
+        f"  scancel {' '.join(jobs)}\n"
+        f"or start with {VARIABLE}=cancel in the environment, which does it first ({VARIABLE}=ignore: leave them)."
+    )

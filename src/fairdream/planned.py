@@ -1,0 +1,80 @@
+"""What was planned when a run began, so that an edit made meanwhile is never recorded as the old plan's result.
+
+Jobs wait in a queue for hours, and a job on another node parses the workflow again when it starts. The process in which
+the run was started writes its configuration and the digests of its code into a file and hands its path down in the
+environment. A job takes its configuration from there, so editing `config.yaml` during a run changes the next run alone.
+Code cannot be handed down like that: a job whose script, or a module of it, was edited stops and says so.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fairdream.errors import UserError
+from fairdream.files import write_text
+from fairdream.identity import code_digest, code_files, digest
+
+VARIABLE = "FAIRDREAM_PLAN"
+
+
+def record(folder: Path, config: dict[str, Any], scripts: Iterable[Path], package: Path) -> None:
+    """Write the plan of the run that starts in this process, and name it in the environment.
+
+    Parameters
+    ----------
+    folder
+        Where plans are kept; one file a different plan.
+    config
+        The configuration as it was read.
+    scripts, package
+        The rules' scripts and the folder of the `fairdream` package.
+    """
+    files: dict[str, str] = {}
+    for script in scripts:
+        files |= code_files(script, package)
+    plan = {"config": config, "files": files}
+    path = (folder / f"{digest(plan)[:16]}.json").resolve()
+    if not path.is_file():
+        write_text(path, json.dumps(plan))
+    os.environ[VARIABLE] = str(path)
+
+
+def configuration() -> dict[str, Any] | None:
+    """Return the configuration of the run that this job belongs to; ``None`` when no plan was handed down."""
+    plan = _read()
+    return plan and plan["config"]
+
+
+def check_code(expected: str, script: Path, package: Path, lock: Path) -> None:
+    """Stop a job whose code is not what the run was planned with.
+
+    Parameters
+    ----------
+    expected
+        The job's `code` param: the digest that is recorded with its outputs.
+
+    Raises
+    ------
+    UserError
+        Names the files that changed.
+    """
+    plan = _read()
+    now = code_files(script, package)
+    changed = [path for path, value in now.items() if plan and plan["files"].get(path, value) != value]
+    if not changed and code_digest(script, package, lock) != expected:
+        changed = [str(lock) if plan else "the code"]
+    if changed:
+        names = ", ".join(os.path.relpath(path) for path in sorted(changed))
+        raise UserError(
+            f"{names} changed after this run began. The job stops, so that the new code's result is not recorded as "
+            "the old one's. Start the run again to take up the edit, or undo it."
+        )
+
+
+def _read() -> dict[str, Any] | None:
+    path = os.environ.get(VARIABLE)
+    return json.loads(Path(path).read_text(encoding="utf-8")) if path and Path(path).is_file() else None

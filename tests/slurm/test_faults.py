@@ -1,0 +1,140 @@
+"""A run whose job is cancelled, whose main process is killed and whose files are edited ends with the same table.
+
+One story, because each chapter needs the one before it: starting over would cost minutes each time.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import processes
+import pytest
+import yaml
+from conftest import TEST_CLUSTER_OPTIONS, copy_project
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+TABLE = "results/tables/table1.csv"
+STEPS = 1500
+# Two trainings at once on two cores, and as many threads in the run that the table is compared with.
+THREADS = [
+    "--set-threads",
+    *(f"{rule}=1" for rule in ("embed", "finetune", "generate", "score", "pretrain", "retrain")),
+]
+COMMAND = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", TABLE, *TEST_CLUSTER_OPTIONS, *THREADS]
+
+
+def small_project(folder: Path) -> Path:
+    """Two adapters of some tens of seconds each, one classifier with synthetic images and one without."""
+    project = copy_project(folder, biases=[0.999], methods=["erm", "lora"])
+    config = yaml.safe_load((project / "config.yaml").read_text())
+    config["finetune"] |= {"steps": STEPS}
+    (project / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    return project
+
+
+def wait_for(condition, what: str, seconds: float):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.2)
+    pytest.fail(f"no {what} within {seconds:g} s")
+
+
+def steps_done(log: Path) -> int:
+    """The step that a training's log last told of, of those done in this attempt."""
+    text = log.read_text() if log.is_file() else ""
+    return max(map(int, re.findall(r"(\d+) of \d+, ", text)), default=0)
+
+
+def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluster, on_cluster):
+    project = small_project(tmp_path / "project")
+    logs = [project / f"results/logs/finetune/waterdigits-0.999-lora-{s}.log" for s in ("even-land", "odd-water")]
+
+    def ids_of_trainings() -> dict[str, str]:
+        """Live jobs that train, by subject."""
+        queue = on_cluster("squeue", "-h", "-t", "running", "-o", "%i %k", cwd=project, timeout=30).stdout
+        found = re.findall(r"(\d+) rule_finetune\S*(even-land|odd-water)", queue)
+        return {subject: number for number, subject in found}
+
+    main = subprocess.Popen(
+        COMMAND, cwd=project, env=slurm_cluster, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    )
+    try:
+        # 1. A cancelled training saves what it has; its second attempt goes on there.
+        wait_for(lambda: steps_done(logs[0]) >= STEPS // 10, "training", 300)
+        first = ids_of_trainings()["even-land"]
+        on_cluster("scancel", first, cwd=project, timeout=30)
+        before = steps_done(logs[0])
+        resumed = wait_for(
+            lambda: re.search(r"going on at step (\d+)", logs[0].read_text() if logs[0].is_file() else ""),
+            "second attempt",
+            300,
+        )
+        assert int(resumed[1]) >= before >= STEPS // 10, "no step that was told of is done twice"
+
+        # 2. The main process is killed; its jobs run on.
+        assert ids_of_trainings()["even-land"] != first
+    finally:
+        main.kill()
+        main.wait()
+    alive = ids_of_trainings()
+    assert alive, "the second attempt is still training"
+
+    # 3. A new start names them and cancels nothing by itself.
+    def start(timeout: float, **variables: str) -> subprocess.CompletedProcess:
+        cancel = ["scancel", "--user", str(os.getuid())]
+        environment = slurm_cluster | variables
+        return processes.run(*COMMAND, cwd=project, env=environment, timeout=timeout, cleanup=cancel)
+
+    unlock = on_cluster(*COMMAND, "--unlock", cwd=project, timeout=120)
+    assert unlock.returncode == 0, unlock.stdout
+    refused = start(120)
+    assert refused.returncode != 0
+    line = re.search(r"^  scancel ([\d ]+)$", refused.stdout, re.M)
+    assert line, refused.stdout
+    assert set(alive.values()) <= set(line[1].split())
+    assert ids_of_trainings() == alive
+
+    # 4. Told to, it cancels them and goes on from what they saved. An edit of the configuration is for the next run.
+    text = (project / "config.yaml").read_text()
+
+    def edit_when_it_runs() -> None:
+        wait_for(lambda: len(list((project / "results/store/plans").iterdir())) and ids_of_trainings(), "job", 200)
+
+    again = subprocess.Popen(
+        COMMAND,
+        cwd=project,
+        env=slurm_cluster | {"FAIRDREAM_ORPHANS": "cancel"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        edit_when_it_runs()
+        assert "steps: 2" in text
+        (project / "config.yaml").write_text(text.replace("learning_rate: 0.01", "learning_rate: 0.9"))
+        output, _ = again.communicate(timeout=900)
+    finally:
+        again.kill()
+        again.wait()
+    assert again.returncode == 0, output
+    (project / "config.yaml").write_text(text)
+    assert "going on at step" in logs[0].read_text()
+
+    # 5. The table is that of an undisturbed local run, to the byte.
+    local = small_project(tmp_path / "local")
+    command = [sys.executable, "-m", "snakemake", "--profile", "profiles/default", "--cores", "2", TABLE, *THREADS]
+    variables = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "FAIRDREAM"))}
+    done = processes.run(*command, cwd=local, env=variables | {"PYTHONPATH": str(local / "src")}, timeout=600)
+    assert done.returncode == 0, done.stdout
+    assert (project / TABLE).read_bytes() == (local / TABLE).read_bytes()
+
+    # 6. What the edit did not reach is valid: nothing is left to do.
+    last = start(120)
+    assert last.returncode == 0, last.stdout
+    assert "Nothing to be done" in last.stdout

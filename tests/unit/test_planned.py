@@ -1,0 +1,89 @@
+"""A job goes by what its run was planned with: its configuration is handed down, an edit of its code stops it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fairdream import planned
+from fairdream.errors import UserError
+from fairdream.identity import code_digest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "requirements.lock", tmp_path)
+    monkeypatch.setenv(planned.VARIABLE, "")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def parts(project):
+    return project / "workflow/scripts/finetune.py", project / "src/fairdream", project / "requirements.lock"
+
+
+def record(project, config):
+    planned.record(project / "plans", config, (project / "workflow/scripts").glob("*.py"), project / "src/fairdream")
+
+
+def test_a_job_reads_the_configuration_that_its_run_began_with(project):
+    assert planned.configuration() is None
+    config = {"seeds": [0, 1], "biases": ["original", 0.999], "datasets": {"a": {"label": "ä"}}}
+    record(project, config)
+    assert planned.configuration() == config
+
+
+def test_the_same_plan_is_one_file_and_another_is_another(project):
+    for seeds in ([0], [0], [1]):
+        record(project, {"seeds": seeds})
+    assert len(list((project / "plans").glob("*.json"))) == 2
+
+
+def test_unchanged_code_and_changed_comments_pass(project):
+    script, package, lock = parts(project)
+    expected = code_digest(script, package, lock)
+    record(project, {})
+    planned.check_code(expected, script, package, lock)
+    module = package / "finetune.py"
+    module.write_text(module.read_text() + "\n# only a comment\n")
+    other = package / "score.py"  # not a module of this script
+    other.write_text(other.read_text() + "\nother = 1\n")
+    planned.check_code(expected, script, package, lock)
+
+
+@pytest.mark.parametrize("name", ["src/fairdream/images.py", "workflow/scripts/finetune.py"])
+def test_changed_code_stops_the_job_and_is_named(project, name):
+    script, package, lock = parts(project)
+    expected = code_digest(script, package, lock)
+    record(project, {})
+    changed = project / name
+    changed.write_text(changed.read_text() + "\nextra = 1\n")
+    with pytest.raises(UserError, match=f"^{name} changed after this run began"):
+        planned.check_code(expected, script, package, lock)
+    # where the new code is what Snakemake on the job's node parsed, the plan still tells
+    with pytest.raises(UserError, match=f"^{name} changed"):
+        planned.check_code(code_digest(script, package, lock), script, package, lock)
+
+
+def test_another_pin_stops_the_job(project):
+    script, package, lock = parts(project)
+    expected = code_digest(script, package, lock)
+    record(project, {})
+    text = lock.read_text()
+    assert "\npeft==" in text
+    lock.write_text(text.replace("\npeft==", "\npeft==9"))
+    with pytest.raises(UserError, match=r"^requirements.lock changed"):
+        planned.check_code(expected, script, package, lock)
+
+
+def test_a_plan_is_json(project, tmp_path):
+    record(project, {"a": 1})
+    (path,) = (project / "plans").glob("*.json")
+    plan = json.loads(path.read_text())
+    assert set(plan) == {"config", "files"}
+    assert any(name.endswith("src/fairdream/finetune.py") for name in plan["files"])
