@@ -13,7 +13,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 from snakemake.exceptions import WorkflowError
 
 from fairdream import manifest, orphans, plan, planned, sections
-from fairdream.config import validate_config
+from fairdream.config import load_config, validate_config
 from fairdream.errors import UserError
 from fairdream.identity import code_digest
 from fairdream.methods import METHODS, method_of
@@ -24,6 +24,9 @@ def checked_config():
     # a job on another node goes by the configuration that its run began with, not by what the file says meanwhile
     values = None if workflow.is_main_process else planned.configuration()
     try:
+        if workflow.is_main_process:
+            for file in workflow.configfiles:
+                load_config(file)  # what Snakemake's own reading passes over, such as a key that stands twice
         own = validate_config(values or dict(config), ", ".join(map(str, workflow.configfiles)))
         plan.check_plan(own)
         return own
@@ -33,6 +36,8 @@ def checked_config():
 
 CONFIG = checked_config()
 STORE = f"{CONFIG.results}/store"
+# The demo's data set is made by a rule, where the configuration wants it.
+DIGITS = CONFIG.datasets["waterdigits"].folder if "waterdigits" in CONFIG.datasets else f"{CONFIG.results}/waterdigits"
 
 
 def check_datasets():
@@ -72,7 +77,7 @@ wildcard_constraints:
     shard=r"\d+-\d+",
     selection="[a-z0-9_]+",
     loss="[a-z0-9_]+",
-    recipe="[a-z0-9_]+",
+    recipe=r"(?!stage1\.)[a-z0-9_]+",  # stage1.safetensors is stage 1's
     seed=r"\d+",
 
 

@@ -25,7 +25,7 @@ rule fetch_model:
 
 rule waterdigits:
     output:
-        table=at("data/waterdigits", "metadata.csv"),
+        table=f"{DIGITS}/metadata.csv",
     log:
         "<logs>/waterdigits/waterdigits.log",
     benchmark:

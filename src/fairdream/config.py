@@ -448,16 +448,30 @@ class Config(Section):
         return values
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML without a key that stands twice in one section: the first would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                mark = key.start_mark
+                raise yaml.YAMLError(f"the key {key.value!r} stands twice, again in line {mark.line + 1}")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load_config(path: str | Path) -> Config:
     """Read and validate a configuration file.
 
     Raises
     ------
     UserError
-        One line for each wrong value: its key, the value and what is allowed.
+        One line for each wrong value: its key, the value and what is allowed; or that the file cannot be read, is not
+        YAML, or has a key twice.
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        raw = yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys)
     except OSError as error:
         raise UserError(f"{path}: cannot read the configuration: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

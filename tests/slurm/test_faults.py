@@ -103,9 +103,6 @@ def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluste
     # 4. Told to, it cancels them and goes on from what they saved. An edit of the configuration is for the next run.
     text = (project / "config.yaml").read_text()
 
-    def edit_when_it_runs() -> None:
-        wait_for(lambda: len(list((project / "results/store/plans").iterdir())) and ids_of_trainings(), "job", 200)
-
     again = subprocess.Popen(
         COMMAND,
         cwd=project,
@@ -115,8 +112,8 @@ def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluste
         text=True,
     )
     try:
-        edit_when_it_runs()
-        assert "steps: 2" in text
+        wait_for(lambda: set(ids_of_trainings().values()) - set(alive.values()), "training of the new run", 200)
+        assert "learning_rate: 0.01\n" in text
         (project / "config.yaml").write_text(text.replace("learning_rate: 0.01", "learning_rate: 0.9"))
         output, _ = again.communicate(timeout=900)
     finally:

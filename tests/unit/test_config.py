@@ -147,3 +147,12 @@ def test_a_wrong_value_in_an_override_is_refused():
     with pytest.raises(UserError) as error:
         validate_config(raw)
     assert "finetune.overrides.lora.learning_rate: '1e-4' is text" in str(error.value)
+
+
+def test_a_key_that_stands_twice_is_named_with_its_line(tmp_path):
+    path = tmp_path / "config.yaml"
+    text = (ROOT / "config.yaml").read_text()
+    line = len((text + "\nseeds: [7]\n").splitlines())
+    path.write_text(text + "\nseeds: [7]\n")
+    with pytest.raises(UserError, match=rf"'seeds' stands twice, again in line {line}"):
+        load_config(path)

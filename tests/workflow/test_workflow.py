@@ -235,6 +235,7 @@ def test_the_paper_s_run_is_known_before_its_data(paper, snakemake):
         ("methods: [erm,", "methods: [ermine,", ["methods", "'ermine'", "'erm'"]),
         ("clusters: 2", "clusters: 20", ["even-water", "25", "80", "datasets.waterdigits.clusters"]),
         ("max_redraws: 5", "max_redraws: 5\n  colour: red", ["generate.colour", "unknown key"]),
+        ("seeds: [0]", "seeds: [0]\nseeds: [1]", ["seeds", "stands twice", "line"]),
     ],
 )
 def test_a_wrong_value_stops_before_any_job_with_a_message_and_no_traceback(project, snakemake, old, new, words):
@@ -261,6 +262,14 @@ def test_a_dry_run_of_the_demo_is_quick(tmp_path, snakemake):
     # LoRA and DreamBooth: 4 groups + 2 aligned ones each; 3 clusters of each of those
     assert jobs["finetune"] == 2 * 6 + 3 * 6
     assert not Path(project, "results/demo/tables").exists()
+
+
+def test_results_may_lie_anywhere(project, snakemake, tmp_path):
+    config = project / "config.yaml"
+    config.write_text(config.read_text().replace("results: results\n", f"results: {tmp_path}/scratch/my results\n"))
+    done = snakemake(project, "-n", timeout=60)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert planned(done.stdout)["retrain"] == 21
 
 
 def test_a_configuration_on_the_command_line_replaces_the_default(tmp_path, snakemake):

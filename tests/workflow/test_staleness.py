@@ -1,0 +1,437 @@
+"""What to edit, and what runs again: each row of the README's table is a case here, and each case is an edit.
+
+The finished run is the smallest configuration: two biases, every method, one seed. `-n` counts jobs by rule.
+"""
+
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pytest
+import yaml
+from conftest import ROOT, needs_models
+from PIL import Image
+
+pytestmark = [needs_models, pytest.mark.slow]
+
+# The rows with synthetic images: those filtered by CLIP score (FFR's are not), with adapters, and with a token.
+SYNTHETIC = frozenset({"ffr", "vanilla", "lora", "dreambooth", "clustered_dreambooth", "dreambooth_mirrored"})
+FILTERED = SYNTHETIC - {"ffr"}
+ADAPTED = FILTERED - {"vanilla"}
+TOKEN = ADAPTED - {"lora"}
+
+
+class Case(NamedTuple):
+    """An edit, and the jobs that a dry run then lists.
+
+    `label` and `words` are the row of the README's table; a case without words is no row of its own.
+    """
+
+    label: str
+    words: str
+    edit: Callable[[Path], None]
+    jobs: dict[str, int]
+    methods: frozenset[str] = frozenset()
+
+
+# ---- Edits
+
+
+def config(change: Callable[[dict], object]) -> Callable[[Path], None]:
+    """Return an edit of the configuration."""
+
+    def edit(project: Path) -> None:
+        path = project / "config.yaml"
+        values = yaml.safe_load(path.read_text())
+        change(values)
+        path.write_text(yaml.safe_dump(values, sort_keys=False))
+
+    return edit
+
+
+def value(keys: str, new: object) -> Callable[[Path], None]:
+    """Return an edit of one value, named by its dotted keys."""
+
+    def change(values: dict) -> None:
+        *way, last = keys.split(".")
+        for key in way:
+            values = values.setdefault(key, {})
+        assert values.get(last) != new
+        values[last] = new
+
+    return config(change)
+
+
+def text(file: str, old: str, new: str) -> Callable[[Path], None]:
+    def edit(project: Path) -> None:
+        before = (project / file).read_text()
+        assert old in before, f"{file} has no {old!r}"
+        (project / file).write_text(before.replace(old, new, 1))
+
+    return edit
+
+
+def code(file: str) -> Callable[[Path], None]:
+    """Return an edit of a module's logic: one statement more."""
+    return lambda project: (project / file).write_text((project / file).read_text() + "\nEDITED = True\n")
+
+
+def pin(library: str) -> Callable[[Path], None]:
+    return text("requirements.lock", f"\n{library}==", f"\n{library}==9")
+
+
+def reorder(project: Path) -> None:
+    path = project / "config.yaml"
+    values = yaml.safe_load(path.read_text())
+    path.write_text("# a comment\n" + yaml.safe_dump(values, sort_keys=True))
+
+
+def training_image(project: Path, group: str) -> Path:
+    index = pd.read_parquet(project / "results/waterdigits/index.parquet")
+    row = index[(index["split"] == "train") & (index["label"] + "-" + index["attribute"] == group)].iloc[0]
+    return project / row["folder"] / row["path"]
+
+
+def repaint(project: Path) -> None:
+    path = training_image(project, "even-land")
+    Image.new("RGB", Image.open(path).size, (200, 30, 30)).save(path)
+
+
+def touch(*files: str) -> Callable[[Path], None]:
+    return lambda project: [os.utime(project / file) for file in files] and None
+
+
+def touch_image(project: Path) -> None:
+    os.utime(training_image(project, "even-land"))
+
+
+def another_data_set(project: Path) -> None:
+    """The digits once more, as a user's own data set."""
+    shutil.copytree(project / "results/data/waterdigits", project / "data/mine")
+
+    def change(values: dict) -> None:
+        own = dict(values["datasets"]["waterdigits"], folder="data/mine", origin="a copy")
+        values["datasets"]["mine"] = own
+
+    config(change)(project)
+
+
+# ---- What follows what
+#
+# 11 rows at 0.999 and 10 at the original bias, where the mirrored one does not exist: 21 classifiers. DFR's two share
+# ERM's stage 1. Adapters: 4 groups at the original bias, 2 at 0.999; twice as many with two clusters: 24.
+# Shards of images: vanilla SD and FFR 4 each for all biases, LoRA and DreamBooth 8 each, clusters 16, mirrored 4: 44.
+
+
+def classifiers(count: int, **jobs: int) -> dict[str, int]:
+    """Return the jobs of `count` classifiers, and the table."""
+    return {"pretrain": count, "retrain": count, "evaluate": count, "tabulate": 1, **jobs}
+
+
+def stage_2(count: int) -> dict[str, int]:
+    return {"retrain": count, "evaluate": count, "tabulate": 1}
+
+
+def images(shards: int, scored: int, rows: int, **jobs: int) -> dict[str, int]:
+    """Return the jobs of `shards` new shards, of which `scored` pass the CLIP filter, and of the rows they are for."""
+    return classifiers(rows, generate=shards, score=scored, select=rows, **jobs)
+
+
+ALL_STAGE_1 = {**stage_2(21), "pretrain": 19}
+
+CASES = [
+    Case("`tables`", "the table", value("tables.mark_all_rows", True), {"tabulate": 1}),
+    Case(
+        "`retrain`",
+        "stage 2 (ERM has none), tests, table",
+        value("retrain.learning_rate", 0.002),
+        stage_2(11),
+        SYNTHETIC,
+    ),
+    Case(
+        "`retrain.overrides`: `{llr_all: …}`",
+        "stage 2 of that recipe",
+        value("retrain.overrides", {"llr_all": {"learning_rate": 0.002}}),
+        stage_2(11),
+        SYNTHETIC,
+    ),
+    Case(
+        "`pretrain`",
+        "stage 1 and all after it; not where a method's override says otherwise",
+        value("pretrain.weight_decay", 0.002),
+        ALL_STAGE_1,
+    ),
+    Case(
+        "`baselines.gdro`, `self`, `dfr`, `jtt`",
+        "that baseline",
+        value("baselines.gdro.step_size", 0.02),
+        classifiers(2),
+        frozenset({"gdro"}),
+    ),
+    Case("`baselines.self`", "", value("baselines.self.steps", 6), stage_2(2), frozenset({"self"})),
+    Case("`baselines.dfr`", "", value("baselines.dfr.refits", 3), stage_2(2), frozenset({"dfr"})),
+    Case("`baselines.jtt`", "", value("baselines.jtt.upweight", 20), classifiers(2), frozenset({"jtt"})),
+    Case(
+        "`baselines.grey_distance`",
+        "",
+        value("baselines.grey_distance", 3.0),
+        classifiers(2, select=2),
+        frozenset({"ffr"}),
+    ),
+    Case(
+        "`prompts.ffr`",
+        "FFR's images and all after them",
+        value("datasets.waterdigits.prompts.ffr.template", "a {label} {attribute}"),
+        images(4, 0, 2),
+        frozenset({"ffr"}),
+    ),
+    Case(
+        "`ablations`",
+        "the table of ablations, and classifiers that are not there yet; images only for `clusters`",
+        value("ablations.alphas", [0.0, 0.5]),
+        {},
+    ),
+    Case(
+        "`generator_seeds`: one more",
+        "a second set of adapters and images, with their classifiers",
+        value("generator_seeds", [0, 1]),
+        images(44, 40, 11, finetune=24, subjects=6),
+    ),
+    Case("`seeds`: one more", "the classifiers of the new seed, table", value("seeds", [0, 1]), ALL_STAGE_1),
+    Case(
+        "`select.alpha`",
+        "selection and all after it at the biases where it holds; no image is drawn or scored",
+        value("select.alpha", 0.25),
+        classifiers(4, select=4),
+        FILTERED - {"dreambooth_mirrored"},
+    ),
+    Case(
+        "`select.fraction`",
+        "selection and all after it",
+        value("select.fraction", 0.5),
+        classifiers(9, select=9),
+        FILTERED,
+    ),
+    Case(
+        "`prompts.clip_label`",
+        "scoring and all after it",
+        value("datasets.waterdigits.prompts.clip_label", "a {label}"),
+        classifiers(9, select=9, score=40),
+        FILTERED,
+    ),
+    Case(
+        "`generate.guidance_scale`, `scheduler`, …",
+        "images and all after them; adapters stay",
+        value("generate.guidance_scale", 3.0),
+        images(44, 40, 11),
+        SYNTHETIC,
+    ),
+    Case("`generate.shard_size`", "", value("generate.shard_size", 2), images(144, 128, 11), SYNTHETIC),
+    Case(
+        "`generate.adapter_scale`",
+        "the same, without vanilla SD",
+        value("generate.adapter_scale", 0.5),
+        images(36, 36, 7),
+        ADAPTED,
+    ),
+    Case(
+        "`generate.images_per_group`: more",
+        "new shards; a subject's last shard too, if it was not full; selection and all after it",
+        value("generate.images_per_group", 8),
+        images(36, 32, 11),
+        SYNTHETIC,
+    ),
+    Case(
+        "`finetune`", "adapters and all after them; not vanilla SD, not ERM", value("finetune.learning_rate", 0.002), {}
+    ),
+    Case(
+        "`finetune.overrides`: `{lora: …}`",
+        "LoRA's adapters and all after them",
+        value("finetune.overrides", {"lora": {"learning_rate": 0.002}}),
+        images(8, 8, 2, finetune=6),
+        frozenset({"lora"}),
+    ),
+    Case(
+        "`prompts.subject`",
+        "the adapters and images of methods with a token",
+        value("datasets.waterdigits.prompts.subject", "a {token} {label}"),
+        images(28, 28, 5, finetune=18),
+        TOKEN,
+    ),
+    Case(
+        "`clusters` of a data set",
+        "Clustered DreamBooth",
+        value("datasets.waterdigits.clusters", 1),
+        images(8, 8, 2, finetune=6, subjects=2),
+        frozenset({"clustered_dreambooth"}),
+    ),
+    Case(
+        "`methods`: one more",
+        "the new row's jobs, table",
+        config(lambda values: values["methods"].append("lora_mirrored")),
+        images(4, 4, 1),
+        frozenset({"lora_mirrored"}),
+    ),
+    Case("`methods`: one less", "", config(lambda values: values["methods"].remove("vanilla")), {"tabulate": 1}),
+    Case(
+        "`biases`: one more",
+        "the new bias's jobs, table; vanilla SD's images serve all biases",
+        value("biases", ["original", 0.97, 0.999]),
+        {
+            "split": 1,
+            "centroids": 1,
+            "subjects": 3,
+            "finetune": 16,
+            "generate": 16,
+            "score": 16,
+            "select": 5,
+            **stage_2(10),
+            "pretrain": 9,
+        },
+    ),
+    Case(
+        "`datasets`: one more",
+        "its jobs, table",
+        another_data_set,
+        {
+            "manifest": 1,
+            "index": 1,
+            "embed": 1,
+            "split": 2,
+            "centroids": 2,
+            "subjects": 6,
+            "finetune": 24,
+            "generate": 44,
+            "score": 40,
+            "select": 11,
+            **ALL_STAGE_1,
+        },
+    ),
+    Case(
+        "one training image",
+        "its embedding; the adapters that learn it, with their images; centroids, selections, classifiers",
+        repaint,
+        {
+            "index": 1,
+            "embed": 1,
+            "split": 2,
+            "centroids": 2,
+            "subjects": 6,
+            "finetune": 24,
+            "generate": 36,
+            "score": 36,
+            "select": 9,
+            **ALL_STAGE_1,
+        },
+    ),
+    Case(
+        "code of a stage",
+        "the jobs whose script imports it, directly or not",
+        code("src/fairdream/finetune.py"),
+        images(36, 36, 7, finetune=24),
+        ADAPTED,
+    ),
+    Case("code of `select`", "", code("src/fairdream/select.py"), classifiers(11, select=11), SYNTHETIC),
+    Case("code of `score`", "", code("src/fairdream/score.py"), classifiers(9, select=9, score=40), FILTERED),
+    Case("code of `retrain`", "", code("src/fairdream/retrain.py"), stage_2(21)),
+    Case("code of `tabulate`", "", code("src/fairdream/tabulate.py"), {"tabulate": 1}),
+    Case("code of `losses`, shared", "", code("src/fairdream/losses.py"), ALL_STAGE_1),
+    Case("code of `generate.py`", "", code("workflow/scripts/generate.py"), images(44, 40, 11), SYNTHETIC),
+    Case(
+        "a pin in `requirements.lock`",
+        "the stages whose result that library decides (`peft`: adapters; `pandas`: none)",
+        pin("peft"),
+        images(36, 36, 7, finetune=24),
+        ADAPTED,
+    ),
+    Case(
+        "the pin of scikit-learn",
+        "",
+        pin("scikit-learn"),
+        {
+            "waterdigits": 1,
+            "manifest": 1,
+            "index": 1,
+            "embed": 1,
+            "split": 2,
+            "centroids": 2,
+            "subjects": 6,
+            "finetune": 24,
+            "generate": 36,
+            "score": 36,
+            "select": 9,
+            **ALL_STAGE_1,
+        },
+    ),
+    Case("the pin of pandas", "", pin("pandas"), {}),
+    Case(
+        "`seed`",
+        "everything",
+        value("seed", 1),
+        {
+            "waterdigits": 1,
+            "manifest": 1,
+            "index": 1,
+            "embed": 1,
+            "split": 2,
+            "centroids": 2,
+            "subjects": 6,
+            "finetune": 24,
+            "generate": 44,
+            "score": 40,
+            "select": 11,
+            **ALL_STAGE_1,
+        },
+    ),
+    Case(
+        "a comment, a docstring, the time stamp of an image, `origin`",
+        "nothing",
+        text("src/fairdream/finetune.py", "\nimport csv", "\n# a comment\nimport csv"),
+        {},
+    ),
+    Case("a docstring", "", text("src/fairdream/finetune.py", '"""Fine-tuning: one', '"""Training: one'), {}),
+    Case("an image's time stamp", "", touch_image, {}),
+    Case(
+        "scripts' time stamps",
+        "",
+        touch("workflow/scripts/finetune.py", "src/fairdream/finetune.py", "config.yaml"),
+        {},
+    ),
+    Case("`origin`", "", value("datasets.waterdigits.origin", "elsewhere"), {}),
+    Case("the order of keys", "", reorder, {}),
+    Case(
+        "a profile",
+        "",
+        text("profiles/default/config.yaml", "rerun-incomplete: true", "rerun-incomplete: true\nlatency-wait: 9"),
+        {},
+    ),
+    Case("a rule's batch size", "", text("rules/generate.smk", "batch=16", "batch=4"), {}),
+]
+
+
+# ---- The tests
+
+
+def id_of(case: Case) -> str:
+    return re.sub(r"[`:,…{}]", "", case.label).replace(" ", "_")
+
+
+@pytest.mark.parametrize("case", CASES, ids=id_of)
+def test_an_edit_runs_exactly_what_it_made_stale(rerun, case):
+    project, jobs = rerun
+    case.edit(project)
+    found = jobs()
+    assert Counter(job.rule for job in found) == Counter(case.jobs)
+    if case.methods:
+        assert {job.wildcards["method"] for job in found if job.rule != "tabulate"} == case.methods
+
+
+def test_the_table_of_the_readme_is_these_cases():
+    """In order, each row a case that was seen to run what it says."""
+    rows = "\n".join(f"| {case.label} | {case.words} |" for case in CASES if case.words)
+    assert f"| you edit | what runs again |\n|---|---|\n{rows}\n\n" in (ROOT / "README.md").read_text()
