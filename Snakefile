@@ -31,6 +31,8 @@ include: "rules/tables.smk"
 localrules:
     all,
     figures,
+    fetch_dataset,
+    fetch_data,
     fetch_model,
     waterdigits,
     split,
@@ -61,6 +63,12 @@ rule all:
 rule check_data:
     input:
         expand("<results>/{dataset}/index.parquet", dataset=CONFIG.datasets),
+
+
+# The one target that fetches data: no other run begins a download of gigabytes unasked.
+rule fetch_data:
+    input:
+        fetchable_data,
 
 
 rule tables:

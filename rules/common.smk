@@ -41,7 +41,7 @@ DIGITS = CONFIG.datasets["waterdigits"].folder if "waterdigits" in CONFIG.datase
 
 
 def check_datasets():
-    """Name each missing data set; take up changed files of those that are there."""
+    """Name each missing data set."""
     missing = []
     for name, dataset in CONFIG.datasets.items():
         if name == "waterdigits" or Path(CONFIG.results, name, "index.parquet").is_file():
@@ -53,7 +53,6 @@ def check_datasets():
         for own in dataset.splits:
             if Path(dataset.folder).is_dir() and not Path(dataset.folder, own.file).is_file():
                 missing.append(f"  {name}: {dataset.folder}/{own.file}, its own split at {own.bias}, not found")
-        manifest.refresh(Path(CONFIG.results, name, "manifest.parquet"), dataset.reading())
     if missing:
         sys.exit(
             "\nThese data sets are missing:\n"
@@ -65,7 +64,8 @@ def check_datasets():
 
 # Only where the user starts the run: jobs on other nodes parse this file again.
 if workflow.is_main_process:
-    check_datasets()
+    for name, dataset in CONFIG.datasets.items():
+        manifest.refresh(Path(CONFIG.results, name, "manifest.parquet"), dataset.reading())
 
 
 wildcard_constraints:
@@ -108,9 +108,15 @@ def model(role):
 
 
 def tables_of(wildcards):
-    """The demo's data set is made by a rule, any other lies there."""
+    """The demo's data set is made by a rule, any other must lie there before a run that needs it begins."""
+    if workflow.is_main_process:
+        check_datasets()
     own = CONFIG.datasets[wildcards.dataset]
     return [f"{own.folder}/{table.file}" for table in own.tables]
+
+
+def fetchable_data(wildcards):
+    return [f"{CONFIG.results}/{name}/fetched.json" for name, own in CONFIG.datasets.items() if own.download]
 
 
 def own_split(wildcards):

@@ -23,6 +23,28 @@ rule fetch_model:
         "../workflow/scripts/fetch_model.py"
 
 
+rule fetch_dataset:
+    output:
+        receipt="<results>/{dataset}/fetched.json",
+    log:
+        "<logs>/fetch_dataset/{dataset}.log",
+    benchmark:
+        "<benchmarks>/fetch_dataset/{dataset}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1_000 * attempt,
+        runtime=240,
+    params:
+        cfg=section("fetch_dataset"),
+        code=code("fetch_dataset.py"),
+    message:
+        "Fetching {wildcards.dataset}"
+    script:
+        "../workflow/scripts/fetch_dataset.py"
+
+
 rule waterdigits:
     output:
         table=f"{DIGITS}/metadata.csv",

@@ -181,7 +181,7 @@ class Dataset(Source):
     attributes: dict[Name, str] = Field(min_length=2, description="Attribute -> its words in prompts.")
     clusters: Count | None = Field(None, description="k of Clustered DreamBooth; none: the paper's rule.")
     prompts: Prompts
-    download: Download | None = Field(None, description="For `python -m fairdream.download`.")
+    download: Download | None = Field(None, description="Where `snakemake … fetch_data` gets it.")
     splits: list[OwnSplit] = Field(default_factory=list, description="Training sets of your own for some biases.")
 
     def split_at(self, bias: str) -> OwnSplit | None:

@@ -1,4 +1,4 @@
-"""Fetch a data set that may be had without a licence click: ``python -m fairdream.download DATASET``.
+"""Fetch a data set that may be had without a licence click: ``snakemake … fetch_data``.
 
 A broken transfer goes on where it stopped, here and in a later call; the archive is checked before it is unpacked, and
 unpacked beside its place before it is moved there.
@@ -6,7 +6,7 @@ unpacked beside its place before it is moved there.
 
 from __future__ import annotations
 
-import argparse
+import json
 import os
 import tarfile
 import tempfile
@@ -15,9 +15,11 @@ import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
+from typing import Any
 
-from fairdream.config import Download, load_config
+from fairdream.config import Download
 from fairdream.errors import UserError
+from fairdream.files import write_text
 from fairdream.identity import file_digest
 
 BLOCK = 2**20
@@ -104,37 +106,32 @@ def unpack(archive: Path, folder: Path) -> None:
         os.replace(inner if inner.is_dir() else content, folder)
 
 
-def get(folder: Path, source: Download) -> str:
-    """Download and unpack a data set; return the archive's SHA-256."""
+def fetch_dataset(receipt: str, config: dict[str, Any]) -> None:
+    """Fetch and unpack a data set where there is none, and write a receipt.
+
+    Parameters
+    ----------
+    receipt
+        Output: a JSON file with `url`, `folder` and the archive's `sha256`, null where the folder stood there already.
+    config
+        `folder` and `download` of the data set.
+
+    Raises
+    ------
+    UserError
+        When the archive cannot be had, or is not what it must be.
+    """
+    folder, source = Path(config["folder"]), Download(**config["download"])
+    found = None
     if folder.exists():
-        raise UserError(f"{folder} is there already; remove it to fetch it again")
-    archive = folder.parent / source.url.rsplit("/", 1)[1]
-    found = fetch(source.url, archive, source.sha256)
-    unpack(archive, folder)
-    archive.unlink()
-    return found
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Fetch one data set of a configuration."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("dataset")
-    parser.add_argument("--configfile", default="config.yaml")
-    options = parser.parse_args(arguments)
-    datasets = load_config(options.configfile).datasets
-    if options.dataset not in datasets:
-        raise UserError(f"{options.configfile} has no data set {options.dataset}; it has {', '.join(datasets)}")
-    dataset = datasets[options.dataset]
-    if dataset.download is None:
-        raise UserError(f"{options.dataset} cannot be fetched by a program: {dataset.origin}")
-    found = get(Path(dataset.folder), dataset.download)
-    print(f"{dataset.folder} is there; SHA-256 of its archive: {found}")
-    if dataset.download.sha256 is None:
-        print(f"No checksum is configured; compare it, and pin it as datasets.{options.dataset}.download.sha256.")
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        raise SystemExit(str(error)) from None
+        print(f"{folder} is there already: nothing is fetched; remove it to fetch it again")
+    else:
+        archive = folder.parent / source.url.rsplit("/", 1)[1]
+        found = fetch(source.url, archive, source.sha256)
+        unpack(archive, folder)
+        archive.unlink()
+        print(f"{folder} is there; SHA-256 of its archive: {found}")
+        if source.sha256 is None:
+            print("No checksum is configured: compare it, and pin it as download.sha256 of the data set.")
+    content = {"url": source.url, "folder": str(folder), "sha256": found}
+    write_text(receipt, json.dumps(content, indent=2) + "\n")

@@ -37,6 +37,12 @@ def waterdigits(config: Config) -> Values:
     return {"seed": config.seed}
 
 
+def fetch_dataset(config: Config, dataset: str) -> Values:
+    """Return where the data set comes from and goes to."""
+    own = config.datasets[dataset]
+    return {"folder": own.folder, "download": own.download.model_dump() if own.download else None}
+
+
 def manifest(config: Config, dataset: str) -> Values:
     """Return where the data set lies."""
     return config.datasets[dataset].reading().model_dump()

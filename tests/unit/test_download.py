@@ -2,6 +2,9 @@
 
 import hashlib
 import io
+import json
+import subprocess
+import sys
 import tarfile
 import threading
 import zipfile
@@ -15,6 +18,7 @@ from fairdream import download
 from fairdream.config import Download
 from fairdream.errors import UserError
 
+ROOT = Path(__file__).resolve().parents[2]
 CONTENT = bytes(range(256)) * 4000
 
 
@@ -55,6 +59,14 @@ def server():
         Handler.url = f"http://127.0.0.1:{http.server_port}/set.tar.gz"
         yield Handler
         http.shutdown()
+
+
+def fetched(folder: Path, target: Path, server) -> dict:
+    """Return the receipt of a data set fetched with the right checksum."""
+    source = Download(url=server.url, sha256=digest(server.content))
+    receipt = folder / "fetched.json"
+    download.fetch_dataset(str(receipt), {"folder": str(target), "download": source.model_dump()})
+    return json.loads(receipt.read_text())
 
 
 def digest(content: bytes) -> str:
@@ -128,32 +140,39 @@ def archive(kind: str, names: list[str]) -> bytes:
 def test_an_archive_with_or_without_its_top_folder(server, tmp_path, kind, top):
     server.content = archive(kind, [f"{top}metadata.csv", f"{top}a/b.jpg"])
     folder = tmp_path / "data/birds"
-    download.get(folder, Download(url=server.url, sha256=digest(server.content)))
+    fetched(tmp_path, folder, server)
     found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file())
-    assert found == ["data/birds/a/b.jpg", "data/birds/metadata.csv"]
-    with pytest.raises(UserError, match="there already"):
-        download.get(folder, Download(url=server.url))
+    assert found == ["data/birds/a/b.jpg", "data/birds/metadata.csv", "fetched.json"]
 
 
 def test_an_archive_that_leaves_its_folder_is_refused(server, tmp_path):
     server.content = archive("tar", ["../evil"])
     with pytest.raises(tarfile.TarError):
-        download.get(tmp_path / "data/birds", Download(url=server.url))
+        fetched(tmp_path, tmp_path / "data/birds", server)
     assert not (tmp_path / "evil").exists()
     assert not (tmp_path / "data/birds").exists()
 
 
-def test_the_command_names_what_it_did(server, tmp_path, monkeypatch, capsys):
-    raw = yaml.safe_load((Path(__file__).resolve().parents[2] / "config.yaml").read_text())
-    server.content = archive("tar", ["birds/metadata.csv"])
+def test_a_folder_that_is_there_stays_as_it_is(server, tmp_path):
+    (tmp_path / "birds").mkdir()
+    assert fetched(tmp_path, tmp_path / "birds", server)["sha256"] is None
+    assert not server.seen
+    assert not list((tmp_path / "birds").iterdir())
+
+
+def test_the_target_fetches_what_can_be_had_and_needs_no_data(server, tmp_path):
+    raw = yaml.safe_load((ROOT / "config.yaml").read_text())
+    server.content, server.breaks = archive("tar", ["birds/metadata.csv"]), [50]
     raw["datasets"]["waterbirds"] |= {"folder": str(tmp_path / "birds"), "download": {"url": server.url}}
-    config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump(raw))
-    download.main(["waterbirds", "--configfile", str(config)])
-    printed = capsys.readouterr().out
-    assert digest(server.content) in printed
-    assert "datasets.waterbirds.download.sha256" in printed
-    with pytest.raises(UserError, match="celeba cannot be fetched by a program"):
-        download.main(["celeba", "--configfile", str(config)])
-    with pytest.raises(UserError, match="no data set birds"):
-        download.main(["birds", "--configfile", str(config)])
+    raw["results"] = str(tmp_path / "results")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(raw))
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
+    command += ["--configfile", str(tmp_path / "config.yaml"), "--cores", "1", "fetch_data"]
+    first = subprocess.run(command, capture_output=True, text=True)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert len(server.seen) == 2
+    assert (tmp_path / "birds/metadata.csv").read_text() == "birds/metadata.csv"
+    log = (tmp_path / "results/logs/fetch_dataset/waterbirds.log").read_text()
+    assert digest(server.content) in log
+    assert "No checksum is configured" in log
+    assert "Nothing to be done" in subprocess.run(command, capture_output=True, text=True).stderr

@@ -157,8 +157,8 @@ CASES = [
         "`retrain.overrides`: `{llr_all: …}`",
         "stage 2 of that recipe",
         value("retrain.overrides", {"llr_all": {"learning_rate": 0.002}}),
-        stage_2(11),
-        SYNTHETIC,
+        stage_2(9),
+        FILTERED,
     ),
     Case(
         "`pretrain`",
@@ -174,7 +174,8 @@ CASES = [
         frozenset({"gdro"}),
     ),
     Case("`baselines.self`", "", value("baselines.self.steps", 6), stage_2(2), frozenset({"self"})),
-    Case("`baselines.dfr`", "", value("baselines.dfr.refits", 3), stage_2(2), frozenset({"dfr"})),
+    # a recipe on ERM's stage 1
+    Case("`baselines.dfr`", "", value("baselines.dfr.refits", 3), stage_2(2), frozenset({"erm"})),
     Case("`baselines.jtt`", "", value("baselines.jtt.upweight", 20), classifiers(2), frozenset({"jtt"})),
     Case(
         "`baselines.grey_distance`",
@@ -247,7 +248,11 @@ CASES = [
         SYNTHETIC,
     ),
     Case(
-        "`finetune`", "adapters and all after them; not vanilla SD, not ERM", value("finetune.learning_rate", 0.002), {}
+        "`finetune`",
+        "adapters and all after them; not vanilla SD, not ERM",
+        value("finetune.learning_rate", 0.002),
+        images(36, 36, 7, finetune=24),
+        ADAPTED,
     ),
     Case(
         "`finetune.overrides`: `{lora: …}`",
@@ -327,6 +332,7 @@ CASES = [
             "score": 36,
             "select": 9,
             **ALL_STAGE_1,
+            "pretrain": 17,
         },
     ),
     Case(
@@ -366,6 +372,7 @@ CASES = [
             "score": 36,
             "select": 9,
             **ALL_STAGE_1,
+            "pretrain": 17,
         },
     ),
     Case("the pin of pandas", "", pin("pandas"), {}),
