@@ -12,7 +12,12 @@ READY := $(VENV)/.ready
 DEMO = $(PY) -m fairdream.warm $(PY) -m snakemake --profile profiles/demo
 DEMO_TABLE = results/demo/tables/table1.md
 
-.PHONY: help setup demo test test-extra test-all lint format tiny-sd dag clean
+# What `make plan` looks at: a profile and targets; and `make cost`: a results folder.
+PROFILE ?= profiles/slurm
+TARGETS ?= results/tables/table1.csv
+RESULTS ?= results
+
+.PHONY: help setup demo plan cost test test-extra test-all lint format tiny-sd dag clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -25,6 +30,12 @@ demo: setup ## run the whole pipeline on the embedded data and print Table 1
 	@$(DEMO)
 	@# the run prints its table at the end; a run that had nothing to do does not
 	@[ $(DEMO_TABLE) -nt build/demo-started ] || cat $(DEMO_TABLE)
+
+plan: setup ## what a run would do, why, and its hours (PROFILE=profiles/demo TARGETS= for the demo)
+	@$(PY) -m fairdream.forecast --profile $(PROFILE) $(TARGETS)
+
+cost: setup ## what the jobs of a results folder took (RESULTS=results/demo for the demo)
+	@$(PY) -m fairdream.spent $(RESULTS)
 
 test: lint ## lint and the quick tests
 	$(PY) -m pytest -m "not slow and not slurm and not gpu"

@@ -83,15 +83,7 @@ wildcard_constraints:
 
 def section(stage):
     """Return params: what a job of this stage reads of the configuration, a function of its wildcards alone."""
-    function = getattr(sections, stage)
-    names = function.__code__.co_varnames[1 : function.__code__.co_argcount]
-    takes_all = bool(function.__code__.co_flags & 0x08)
-
-    def values(wildcards):
-        given = dict(wildcards) if takes_all else {name: wildcards[name] for name in names}
-        return sections.as_params(function(CONFIG, **given))
-
-    return values
+    return lambda wildcards: sections.read_by(CONFIG, stage, dict(wildcards))
 
 
 def code(script):

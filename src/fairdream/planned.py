@@ -38,7 +38,9 @@ def record(folder: Path, config: dict[str, Any], scripts: Iterable[Path], packag
         files |= code_files(script, package)
     plan = {"config": config, "files": files}
     path = (folder / f"{digest(plan)[:16]}.json").resolve()
-    if not path.is_file():
+    if path.is_file():
+        path.touch()  # its time is the beginning of the last run
+    else:
         write_text(path, json.dumps(plan))
     os.environ[VARIABLE] = str(path)
 

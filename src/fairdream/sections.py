@@ -7,6 +7,7 @@ compares text.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import re
 from typing import Any
@@ -25,6 +26,17 @@ def as_params(values: Any) -> Any:
     if isinstance(values, dict):
         return {key: as_params(values[key]) for key in sorted(values)}
     return [as_params(value) for value in values] if isinstance(values, list) else values
+
+
+def read_by(config: Config, stage: str, wildcards: dict[str, str]) -> Values:
+    """Return what a job of a stage reads: the value of this module's function of that name, for the job's wildcards."""
+    function = globals()[stage]
+    names = inspect.signature(function).parameters.values()
+    if any(name.kind is inspect.Parameter.VAR_KEYWORD for name in names):
+        given = wildcards
+    else:
+        given = {name.name: wildcards[name.name] for name in names if name.name != "config"}
+    return as_params(function(config, **given))
 
 
 def fetch_model(config: Config, role: str) -> Values:

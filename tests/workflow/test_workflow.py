@@ -1,6 +1,7 @@
 """The whole workflow: what it runs, what it runs again, and what it says when it cannot."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,16 @@ ROWS = {"erm", "ffr", "gdro", "self", "dfr", "jtt"} | FILTERED
 
 def rules(jobs: set[Job]) -> set[str]:
     return {job.rule for job in jobs}
+
+
+def plan(project: Path, *arguments: str) -> str:
+    """Return what `make plan` prints in a project."""
+    command = [sys.executable, "-m", "fairdream.forecast", "--profile", "profiles/default", "--cores", "2", *arguments]
+    variables = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "FAIRDREAM"))}
+    variables["PYTHONPATH"] = str(project / "src")
+    done = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 # ---- What a run does
@@ -111,6 +122,33 @@ def test_an_override_for_lora_runs_loras_jobs(rerun):
     assert rules(again) == {"finetune", "generate", "score", "select", "pretrain", "retrain", "evaluate", "tabulate"}
     assert {job.wildcards["method"] for job in again if job.rule != "tabulate"} == {"lora"}
     assert Counter(job.rule for job in again)["finetune"] == 4 + 2
+
+
+@needs_models
+def test_the_plan_of_an_edit_is_its_dry_run_with_reasons(rerun):
+    project, jobs = rerun
+    assert plan(project) == "Nothing to be done: all that was asked for is there.\n"
+    config = project / "config.yaml"
+    config.write_text(
+        config.read_text().replace("finetune:\n", "finetune:\n  overrides: {lora: {learning_rate: 2.0e-3}}\n")
+    )
+    told = plan(project)
+    assert re.search(r"^finetune +6 .*learning_rate 0\.001 → 0\.002$", told, re.M), told
+    assert f"In all: {len(jobs())} jobs" in told
+    # all stages have run here: nothing is by default
+    assert "*" not in told
+    assert not (project / "results/store/plans").exists() or len(list((project / "results/store/plans").iterdir())) == 1
+
+
+@needs_models
+def test_the_plan_behind_a_checkpoint_tells_what_is_expected_and_the_most(rerun):
+    project, jobs = rerun
+    split = project / "results/waterdigits/original/split.parquet"
+    split.unlink()
+    told = plan(project)
+    (most,) = re.findall(r"^At the most: (\d+) jobs", told, re.M)
+    assert int(most) == len(jobs())
+    assert re.search(r"^finetune +\d+ +0 ", told, re.M), told
 
 
 @needs_models

@@ -1,0 +1,315 @@
+"""The plan before the spend: ``python -m fairdream.forecast SNAKEMAKE-ARGUMENTS…``, or `make plan`.
+
+Asks Snakemake for a dry run and tells, for what is not there yet: jobs by rule and why they run, hours, wall time and
+disk. Jobs behind a checkpoint that has to run again (the subjects of a data set that was edited) are counted at the
+most, and as expected: an adapter whose images were listed before keeps them, as most do when a few images change.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import heapq
+import io
+import logging
+import os
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from fairdream import sections
+from fairdream.config import load_config
+from fairdream.errors import UserError
+from fairdream.rates import Rates, work
+
+PENDING = "<TBD>"  # Snakemake's word for the inputs that a checkpoint has yet to name
+FOLLOWS = "Input files updated by another job"
+WHY = {
+    "Missing output files": "not there yet",
+    "Incomplete output files": "was killed",
+    "Updated input files": "newer input",
+    "Set of input files has changed since last execution": "other inputs",
+}
+TARGETS = ("all", "check_data", "fetch_data", "figures", "tables")  # rules without work of their own
+GPUS = (1, 4, 16, 64)  # what the wall time is told for
+
+
+@dataclass
+class Job:
+    """One job of a dry run: what it needs, why it runs, and its estimated cost."""
+
+    rule: str
+    reason: str
+    gpu: bool
+    cores: int
+    inputs: list[str]
+    outputs: list[str]
+    seconds: float
+    measured: bool
+    bytes: float
+
+
+class Listener(logging.Filter):
+    """Keeps the records of Snakemake's log from the screen and for us; errors pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[Any] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep a record, pass an error."""
+        self.records.append(record)
+        return record.levelno >= logging.ERROR
+
+    def of(self, event: str) -> list[Any]:
+        """Return the records of one of Snakemake's log events."""
+        return [record for record in self.records if str(getattr(record, "event", "")) == event]
+
+
+def dry_run(arguments: list[str]) -> Listener:
+    """Run Snakemake with ``--dry-run`` in this process and return what it said; end with it when it fails."""
+    from snakemake.cli import main as snakemake
+
+    listener = Listener()
+    logging.getLogger("snakemake.logging").addFilter(listener)
+    try:
+        snakemake([*arguments, "--dry-run"])
+    except SystemExit as error:
+        if error.code:
+            raise
+    return listener
+
+
+def jobs_of(listener: Listener) -> list[Job]:
+    """Return the jobs of a dry run with their estimates, by the configuration that it read."""
+    (started,) = listener.of("workflow_started")
+    config = load_config(started.configfiles[-1])
+    rates, jobs = Rates(config), []
+    for record in listener.of("job_info"):
+        rule, wildcards = record.rule_name, record.wildcards
+        if rule in TARGETS:
+            continue
+        values = sections.read_by(config, rule, wildcards) if hasattr(sections, rule) else {}
+        own = work(config, rule, wildcards, values)
+        jobs.append(
+            Job(
+                rule=rule,
+                reason=record.reason,
+                gpu=bool(record.resources.get("gpu")),
+                cores=record.threads,
+                inputs=list(record.input),
+                outputs=list(record.output),
+                seconds=rates.seconds(own),
+                measured=rates.known(own),
+                bytes=rates.bytes(own, wildcards),
+            )
+        )
+    return jobs
+
+
+def needs_of(jobs: list[Job]) -> list[set[int]]:
+    """Return the jobs that each job waits for, by position."""
+    makers = {path: number for number, job in enumerate(jobs) for path in job.outputs}
+    # a subject's adapter waits for the checkpoint of its method, which lies in the same folder
+    subjects = {os.path.dirname(path): number for path, number in makers.items() if jobs[number].rule == "subjects"}
+    result = []
+    for job in jobs:
+        needs = {makers[path] for path in job.inputs if path in makers}
+        if PENDING in job.inputs:
+            method = os.path.dirname(os.path.dirname(os.path.dirname(job.outputs[0])))
+            needs |= {subjects[folder] for folder in [f"{method}/subjects"] if folder in subjects}
+        result.append(needs)
+    return result
+
+
+def expected_of(jobs: list[Job], needs: list[set[int]]) -> list[bool]:
+    """Tell which jobs will run if the adapters behind a pending checkpoint keep their images."""
+    expected: dict[int, bool] = {}
+
+    def will_run(number: int) -> bool:
+        if number not in expected:
+            job = jobs[number]
+            follows = job.reason.startswith(FOLLOWS) and ";" not in job.reason
+            if not follows or job.rule == "subjects":
+                expected[number] = True
+            elif PENDING in job.inputs:
+                expected[number] = False
+            else:
+                expected[number] = any(will_run(other) for other in needs[number])
+        return expected[number]
+
+    return [will_run(number) for number in range(len(jobs))]
+
+
+def why(reason: str) -> list[str]:
+    """Return what made a job stale, in plain words: of changed params the keys and values, code by that name."""
+    words = []
+    for part in reason.split("; "):
+        name, _, rest = part.partition(": ")
+        if name == FOLLOWS:
+            continue
+        if name == "Params have changed since last execution":
+            words += _changes(rest)
+        else:
+            words.append(WHY.get(name, name))
+    return words or ["follows"]
+
+
+def _changes(text: str) -> list[str]:
+    """Return the differences between the params before and now, as Snakemake prints them."""
+    match = re.search(r"before: (.*) now: (.*)$", text, re.S)
+    if match is None:
+        return ["configuration or code"]
+    try:
+        before, now = ({type(v): v for v in ast.literal_eval(f"({part.strip()},)")} for part in match.groups())
+    except (SyntaxError, ValueError):
+        return ["configuration or code"]
+    words = ["code"] if before.get(str) != now.get(str) else []
+    old, new = (dict(_flat(values.get(dict, {}))) for values in (before, now))
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            words.append(f"{key} {old.get(key)} → {new.get(key)}" if key in old and key in new else key)
+    return words
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs = []
+    for key, value in values.items():
+        pairs += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return pairs
+
+
+def wall_time(jobs: list[Job], needs: list[set[int]], gpus: int, cores: int) -> float:
+    """Return the seconds until the last job ends, with jobs started as soon as they can.
+
+    Parameters
+    ----------
+    gpus
+        Jobs with a GPU at once; 0: this machine runs all jobs and `cores` is its limit.
+    cores
+        Cores for the other jobs.
+    """
+    waits = [set(own) for own in needs]
+    followers: list[list[int]] = [[] for _ in jobs]
+    for number, own in enumerate(needs):
+        for other in own:
+            followers[other].append(number)
+    ready = [number for number, own in enumerate(waits) if not own]
+    free = {"gpu": gpus, "cpu": cores}
+    running: list[tuple[float, int]] = []
+    now = 0.0
+
+    def takes(job: Job) -> tuple[str, int]:
+        return ("gpu", 1) if job.gpu and gpus else ("cpu", min(job.cores, cores))
+
+    while ready or running:
+        later = []
+        for number in ready:
+            pool, amount = takes(jobs[number])
+            if free[pool] >= amount:
+                free[pool] -= amount
+                heapq.heappush(running, (now + jobs[number].seconds, number))
+            else:
+                later.append(number)
+        now, done = heapq.heappop(running)
+        pool, amount = takes(jobs[done])
+        free[pool] += amount
+        for number in followers[done]:
+            waits[number].discard(done)
+            if not waits[number]:
+                later.append(number)
+        ready = later
+    return now
+
+
+def tell(jobs: list[Job], cluster: bool, cores: int) -> str:
+    """Return the plan as text."""
+    if not jobs:
+        return "Nothing to be done: all that was asked for is there."
+    needs = needs_of(jobs)
+    expected = expected_of(jobs, needs)
+    maybe = not all(expected)
+    head = ["rule", "jobs", *(["expected"] if maybe else []), "time", "why"]
+    rows = []
+    for rule in dict.fromkeys(job.rule for job in jobs):
+        own = [number for number, job in enumerate(jobs) if job.rule == rule]
+        reasons = Counter(word for number in own for word in why(jobs[number].reason))
+        likely = [number for number in own if expected[number]]
+        time = as_time(sum(jobs[number].seconds for number in likely))
+        told = [f"{word} ({count})" if count < len(own) else word for word, count in reasons.most_common(4)]
+        told += [f"{len(reasons) - 4} more"] if len(reasons) > 4 else []
+        row = [rule, f"{len(own):,}", *([f"{len(likely):,}"] if maybe else []), time, "; ".join(told)]
+        rows.append(row if all(jobs[number].measured for number in own) else [*row[:-2], f"{row[-2]}*", row[-1]])
+    lines = [as_table(head, rows)]
+    likely_jobs, likely_needs = _only(jobs, needs, expected)
+    lines += ["", *_total("In all", likely_jobs, likely_needs, cluster, cores)]
+    if maybe:
+        lines += _total("At the most", jobs, needs, cluster, cores)
+        lines.append(
+            "Which adapters train again is known once the subjects are: expected is that they keep their images."
+        )
+    if not all(job.measured for job in jobs):
+        lines.append(
+            "* By defaults for one A100 (docs/cluster.md), not by benchmark files of this machine; those of the first "
+            "jobs replace them."
+        )
+    return "\n".join(lines)
+
+
+def as_table(head: list[str], rows: list[list[str]]) -> str:
+    """Return aligned columns: the first one and reasons to the left, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    left = (0, len(head) - 1) if head[-1] == "why" else (0,)
+    lines = [
+        "  ".join(row[c].ljust(widths[c]) if c in left else row[c].rjust(widths[c]) for c in range(len(head)))
+        for row in [head, *rows]
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _total(name: str, jobs: list[Job], needs: list[set[int]], cluster: bool, cores: int) -> list[str]:
+    gpu = sum(job.seconds for job in jobs if job.gpu)
+    other = sum(job.seconds for job in jobs if not job.gpu)
+    disk = sum(job.bytes for job in jobs)
+    if cluster:
+        times = ", ".join(f"{as_time(wall_time(jobs, needs, gpus, cores))} with {gpus}" for gpus in GPUS)
+        spent = f"{gpu / 3600:,.1f} GPU-hours and {other / 3600:,.1f} hours without a GPU. Wall time: {times} GPUs."
+    else:
+        wall = as_time(wall_time(jobs, needs, 0, cores))
+        spent = f"{(gpu + other) / 3600:,.2f} hours of jobs, {wall} on {cores} cores."
+    return [f"{name}: {len(jobs):,} jobs, {spent} Disk: {disk / 1e9:,.1f} GB."]
+
+
+def _only(jobs: list[Job], needs: list[set[int]], chosen: list[bool]) -> tuple[list[Job], list[set[int]]]:
+    """Return some of the jobs, with what they wait for renumbered."""
+    position = {number: place for place, number in enumerate(n for n, own in enumerate(chosen) if own)}
+    return [jobs[n] for n in position], [{position[o] for o in needs[n] if o in position} for n in position]
+
+
+def as_time(seconds: float) -> str:
+    """Return a duration as people say it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:,.1f} h"
+
+
+def main(arguments: list[str]) -> None:
+    """Print the plan of a Snakemake command."""
+    from snakemake.cli import parse_args
+
+    with contextlib.redirect_stderr(io.StringIO()):  # it names the profiles, and will again
+        _, parsed = parse_args(arguments)
+    cluster = parsed.executor not in (None, "local")
+    cores = (parsed.local_cores if cluster else parsed.cores) or os.cpu_count() or 1
+    listener = dry_run(arguments)
+    if listener.of("workflow_started"):
+        print(tell(jobs_of(listener), cluster, int(cores)))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        raise SystemExit(str(error)) from None
