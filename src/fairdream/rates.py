@@ -76,7 +76,7 @@ def work(config: Config, rule: str, wildcards: dict[str, str], values: dict[str,
     if rule == "finetune":
         return Work(rule, method, values["steps"] * values["batch_size"] * values["resolution"] ** 2 / 1e6)
     if rule == "generate":
-        return Work(rule, method, _images(wildcards) * values["num_inference_steps"])
+        return Work(rule, method, _images(wildcards) * values["num_inference_steps"] * _area(config))
     if rule == "score":
         return Work(rule, "", _images(wildcards))
     if rule in ("manifest", "index", "embed"):
@@ -89,6 +89,11 @@ def work(config: Config, rule: str, wildcards: dict[str, str], values: dict[str,
         real = {**wildcards, "method": "erm"}  # stage 2 is on real images
         return Work(rule, wildcards["recipe"], _trained_on(config, real, values["training"]))
     return Work(rule, wildcards.get("recipe", ""), 1)
+
+
+def _area(config: Config) -> float:
+    """Return the pixels of an image, with those of 512 x 512 as 1."""
+    return (config.finetune.resolution / 512) ** 2
 
 
 class Rates:
@@ -140,7 +145,7 @@ class Rates:
         copies = 2 if rule == "finetune" else 1  # the store's
         files = [path for path in Path(config.results).glob(FILES[rule]) if path.is_file()]
         if not files:
-            return SIZES[rule]
+            return SIZES[rule] * (_area(config) if rule == "generate" else 1)
         images = [_images({"shard": path.stem}) if rule == "generate" else 1 for path in files]
         return copies * sum(path.stat().st_size for path in files) / sum(images)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 import yaml
-from conftest import ROOT, needs_models
+from conftest import ROOT, jobs_in, needs_models, run_snakemake
 from PIL import Image
 
 pytestmark = [needs_models, pytest.mark.slow]
@@ -436,6 +436,61 @@ def test_an_edit_runs_exactly_what_it_made_stale(rerun, case):
     assert Counter(job.rule for job in found) == Counter(case.jobs)
     if case.methods:
         assert {job.wildcards["method"] for job in found if job.rule != "tabulate"} == case.methods
+
+
+# ---- Data, whose changes are known behind the checkpoint of the subjects: runs, not dry runs
+
+
+def remove_image(project: Path) -> None:
+    table, path = metadata(project), training_image(project, "even-land").name
+    kept = table[table["path"].map(lambda name: Path(name).name) != path]
+    assert len(kept) == len(table) - 1
+    kept.to_csv(project / "results/data/waterdigits/metadata.csv", index=False)
+    config(lambda values: count_of(values).update({"even-land": count_of(values)["even-land"] - 1}))(project)
+
+
+def add_image(project: Path) -> None:
+    table, path = metadata(project), training_image(project, "even-land")
+    (row,) = table[table["path"].map(lambda name: Path(name).name) == path.name].to_dict("records")
+    Image.open(path).transpose(Image.Transpose.ROTATE_180).save(path.with_name("added.png"))
+    row["path"] = str(Path(row["path"]).with_name("added.png"))
+    more = pd.concat([table, pd.DataFrame([row])], ignore_index=True)
+    more.to_csv(project / "results/data/waterdigits/metadata.csv", index=False)
+    config(lambda values: count_of(values).update({"even-land": count_of(values)["even-land"] + 1}))(project)
+
+
+def metadata(project: Path) -> pd.DataFrame:
+    return pd.read_csv(project / "results/data/waterdigits/metadata.csv")
+
+
+def count_of(values: dict) -> dict:
+    return values["datasets"]["waterdigits"]["train_counts"]
+
+
+def members(project: Path) -> dict[tuple[str, str, str], str]:
+    """The images of each subject, by bias, method and subject."""
+    files = [path for path in project.glob("results/waterdigits/*/*/subjects/*.json") if path.stem != "index"]
+    return {(path.parts[-4], path.parts[-3], path.stem): path.read_text() for path in files}
+
+
+@pytest.mark.parametrize("edit", [repaint, remove_image, add_image], ids=lambda edit: edit.__name__)
+def test_an_edit_of_the_data_trains_the_adapters_that_learn_it(rerun, edit):
+    project, jobs = rerun
+    before = members(project)
+    edit(project)
+    assert Counter(job.rule for job in jobs())["finetune"] == 24, "a dry run tells the most"
+    done = run_snakemake(project, "--until", "finetune", warm=True, timeout=600)
+    assert done.returncode == 0, done.stdout[-4000:]
+    after = members(project)
+    changed = {subject for subject in after if after[subject] != before[subject]}
+    names = [job.wildcards for job in jobs_in(done.stdout) if job.rule == "finetune"]
+    assert {(name["bias"], name["method"], name["subject"]) for name in names} == changed
+    # LoRA learns all of the group; one cluster or both have changed, and no other group
+    assert {("original", "lora", "even-land"), ("0.999", "lora", "even-land")} <= changed
+    assert {subject.partition("-c0")[0] for _, _, subject in changed} == {"even-land"}
+    # then only what is drawn from these adapters
+    drawn = {job.wildcards["subject"] for job in jobs() if job.rule == "generate"}
+    assert drawn == {subject for _, _, subject in changed}
 
 
 def test_the_table_of_the_readme_is_these_cases():
