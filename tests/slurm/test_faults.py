@@ -45,10 +45,16 @@ def wait_for(condition, what: str, seconds: float):
     pytest.fail(f"no {what} within {seconds:g} s")
 
 
+def text_of(log: Path) -> str:
+    try:
+        return log.read_text()
+    except FileNotFoundError:  # an attempt that begins removes the last one's
+        return ""
+
+
 def steps_done(log: Path) -> int:
     """The step that a training's log last told of, of those done in this attempt."""
-    text = log.read_text() if log.is_file() else ""
-    return max(map(int, re.findall(r"(\d+) of \d+, ", text)), default=0)
+    return max(map(int, re.findall(r"(\d+) of \d+, ", text_of(log))), default=0)
 
 
 def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluster, on_cluster):
@@ -71,7 +77,7 @@ def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluste
         on_cluster("scancel", first, cwd=project, timeout=30)
         before = steps_done(logs[0])
         resumed = wait_for(
-            lambda: re.search(r"going on at step (\d+)", logs[0].read_text() if logs[0].is_file() else ""),
+            lambda: re.search(r"going on at step (\d+)", text_of(logs[0])),
             "second attempt",
             300,
         )

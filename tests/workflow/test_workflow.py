@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 from conftest import ONE_THREAD, ROOT, SMALLEST, Job, copy_project, jobs_in, needs_models, planned, run_snakemake
+from PIL import Image
 
 FILTERED = {"vanilla", "lora", "dreambooth", "clustered_dreambooth", "dreambooth_mirrored"}  # by CLIP score
 ROWS = {"erm", "ffr", "gdro", "self", "dfr", "jtt"} | FILTERED
@@ -143,8 +144,8 @@ def test_the_plan_of_an_edit_is_its_dry_run_with_reasons(rerun):
 @needs_models
 def test_the_plan_behind_a_checkpoint_tells_what_is_expected_and_the_most(rerun):
     project, jobs = rerun
-    split = project / "results/waterdigits/original/split.parquet"
-    split.unlink()
+    image = sorted((project / "results/data/waterdigits/images").glob("*.png"))[0]
+    Image.new("RGB", (32, 32), (200, 30, 30)).save(image)
     told = plan(project)
     (most,) = re.findall(r"^At the most: (\d+) jobs", told, re.M)
     assert int(most) == len(jobs())
