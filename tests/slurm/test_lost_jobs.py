@@ -74,6 +74,14 @@ def test_a_job_out_of_time_one_out_of_memory_and_one_whose_node_is_lost(tmp_path
     def state(number: str) -> str:
         return re.search(r"JobState=(\w+)", ask("scontrol", "show", "job", number))[1]
 
+    def back(node: str) -> None:
+        """Bring a node back; one that has come back by itself refuses the word."""
+        on_cluster("scontrol", "update", f"nodename={node}", "state=resume", cwd=project, timeout=30)
+        deadline = time.monotonic() + 60
+        while "down" in ask("sinfo", "-h", "-n", node, "-o", "%T"):
+            assert time.monotonic() < deadline, f"{node} stays down"
+            time.sleep(0.3)
+
     def until(condition, what: str, seconds: float = 300) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
@@ -98,7 +106,7 @@ def test_a_job_out_of_time_one_out_of_memory_and_one_whose_node_is_lost(tmp_path
         on_lost = [subject for subject in SUBJECTS if jobs[subject][1] == lost]
         ask("scontrol", "update", f"nodename={lost}", "state=down", "reason=test")
         until(lambda: state(gone) == "NODE_FAIL", "lost")
-        ask("scontrol", "update", f"nodename={lost}", "state=resume")
+        back(lost)
         lost = None
 
         # a limit that has passed already
@@ -114,7 +122,7 @@ def test_a_job_out_of_time_one_out_of_memory_and_one_whose_node_is_lost(tmp_path
         main.kill()
         main.wait()
         if lost:
-            ask("scontrol", "update", f"nodename={lost}", "state=resume")
+            back(lost)
         subprocess.run(["scancel", "--user", str(os.getuid())], env=slurm_cluster, timeout=30)
     assert main.returncode == 0, (project / "run.log").read_text()[-4000:]
     assert resumed >= told, "a job out of time is told before and saves"

@@ -15,7 +15,7 @@ from conftest import ONE_THREAD, SMALLEST, copy_project, needs_models, run_snake
 pytestmark = [needs_models, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 # seed of the moments and victims, kills
-RUNS = [(1, 12), (2, 12), (3, 12)]
+RUNS = [(1, 15), (2, 15)]
 MAIN = 0.3  # share of the kills that hit Snakemake itself
 
 
