@@ -27,7 +27,7 @@ class GroupDRO:
     Attributes
     ----------
     weights
-        (g,) q, the groups' weights, summing to one.
+        (g,) q, the groups' weights, summing to one; changed in place.
     """
 
     def __init__(self, counts: torch.Tensor, step_size: float, adjustment: float = 0.0) -> None:
@@ -52,6 +52,6 @@ class GroupDRO:
         size = torch.zeros_like(self.weights, dtype=losses.dtype).index_add(0, groups, torch.ones_like(losses))
         means = torch.zeros_like(size).index_add(0, groups, losses) / size.clamp(min=1)  # (g,)
         adjusted = torch.where(size > 0, means + self.offset, 0.0)
-        self.weights = self.weights * torch.exp(self.step_size * adjusted.detach())
-        self.weights = self.weights / self.weights.sum()
+        self.weights.mul_(torch.exp(self.step_size * adjusted.detach()))
+        self.weights.div_(self.weights.sum())
         return (self.weights * adjusted).sum()

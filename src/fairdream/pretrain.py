@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from fairdream import classifier
+from fairdream.basemodel import model_identity
 from fairdream.bias import label_of
+from fairdream.checkpoint import Checkpoint
 from fairdream.config import EncoderModel, GroupDroValues, JttValues, PretrainValues
 from fairdream.device import best_device
-from fairdream.identity import seed_of
+from fairdream.identity import digest, file_digest, seed_of
 from fairdream.images import read_pngs
-from fairdream.job import LOGGER
+from fairdream.job import LOGGER, stop_asked
 from fairdream.training import Loss, contrastive_loss, group_dro_loss, train_network
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+# Endings of the checkpoints, of JTT's first training and of the one that counts.
+PARTS = ("first-checkpoint", "checkpoint")
 
 
 class PretrainJob(PretrainValues):
@@ -32,7 +37,7 @@ class PretrainJob(PretrainValues):
 
 
 def pretrain(
-    selected: str | None, split: str | None, weights: str, stage1: str, seed: int, config: PretrainJob
+    selected: str | None, split: str | None, weights: str, stage1: str, seed: int, code: str, config: PretrainJob
 ) -> None:
     """Train a classifier from the encoder's initial weights.
 
@@ -48,6 +53,8 @@ def pretrain(
         Output: the weights, with labels and image size in the header.
     seed
         Of the last layer (and of a random encoder), the order and the augmentation.
+    code
+        Digest of the code that trains: other code does not go on from a checkpoint.
     """
     import numpy as np
     import torch
@@ -64,18 +71,24 @@ def pretrain(
     )
     steps = classifier.length(config, len(sources))
     LOGGER.info("%d images, %d steps of %s", len(sources), steps, config.optimizer)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, stop_asked() as stopping:
         pixels = classifier.decode(sources, config.image_size, folder)
+        identity = digest([config.model_dump(), seed, code, model_identity(weights), _made_of(selected, split)])
+        saves = [Checkpoint(Path(stage1).with_suffix(f".{part}"), identity, stopping) for part in PARTS]
         if config.jtt:
             first = max(1, round(config.jtt.first * steps))
-            network, _ = _train(pixels, strata, first, loss, seed, weights, device, config, "First training")
+            network, _ = _train(pixels, strata, first, loss, seed, weights, device, config, saves[0], "First training")
             wrong = (classifier.predict(network, pixels, device).argmax(1) != targets).cpu().numpy()
             LOGGER.info("%d mistakes stand %d times in the second training", wrong.sum(), config.jtt.upweight)
             repeated = np.repeat(np.arange(len(labels)), np.where(wrong, config.jtt.upweight, 1))
         else:
             repeated = None
-        network, kept = _train(pixels, strata, steps, loss, seed, weights, device, config, "Stage 1", repeated)
+        network, kept = _train(
+            pixels, strata, steps, loss, seed, weights, device, config, saves[1], "Stage 1", repeated
+        )
     classifier.save(network, stage1, config.labels, config.image_size, kept)
+    for save in saves:
+        save.remove()
 
 
 def _images(selected: str | None, split: str | None) -> tuple[list[Any], np.ndarray]:
@@ -92,6 +105,17 @@ def _images(selected: str | None, split: str | None) -> tuple[list[Any], np.ndar
     return paths, rows["group"].to_numpy(str)
 
 
+def _made_of(selected: str | None, split: str | None) -> list[Any]:
+    """Return what tells the images from others without reading them all: a list with hashes, or shards as they lie."""
+    import pandas as pd
+
+    if selected is None:
+        assert split
+        return [file_digest(split)]
+    shards = {shard: Path(shard).stat() for shard in sorted(pd.read_parquet(selected)["shard"].unique())}
+    return [file_digest(selected), *([path, of.st_size, of.st_mtime_ns] for path, of in shards.items())]
+
+
 def _train(
     pixels: np.ndarray,
     strata: np.ndarray,
@@ -101,6 +125,7 @@ def _train(
     weights: str,
     device: torch.device,
     config: PretrainJob,
+    checkpoint: Checkpoint,
     what: str,
     repeated: np.ndarray | None = None,
 ) -> tuple[torch.nn.Module, dict]:
@@ -119,4 +144,4 @@ def _train(
         for batch in classifier.balanced_batches(strata[repeated], config.batch_size, steps, generator, what)
     )
     keep_at = {max(1, round(share * steps)): f"early{number}" for number, share in enumerate(config.checkpoints)}
-    return network, train_network(network, pixels, batches, steps, loss, config, config, device, keep_at)
+    return network, train_network(network, pixels, batches, steps, loss, config, config, device, keep_at, checkpoint)

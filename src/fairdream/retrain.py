@@ -32,12 +32,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairdream import classifier, dfr
+from fairdream.checkpoint import Checkpoint
 from fairdream.config import Augmentation, DfrValues, GroupDroValues, RetrainValues, Section, SelfValues, Training
 from fairdream.device import best_device
 from fairdream.disagreement import disagreement, highest, misclassification
 from fairdream.files import atomic
-from fairdream.identity import seed_of
-from fairdream.job import LOGGER
+from fairdream.identity import digest, file_digest, seed_of
+from fairdream.job import LOGGER, stop_asked
 from fairdream.training import contrastive_loss, group_dro_loss, optimizer_of, train_network
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class RetrainJob(Section):
     dfr: DfrValues | None = None
 
 
-def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, config: RetrainJob) -> None:
+def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, code: str, config: RetrainJob) -> None:
     """Apply a recipe and predict every real image.
 
     Writes the classifier to `weights` and `id, split, group, label, predicted, probability` to `predictions`.
@@ -73,10 +74,12 @@ def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, 
     rows = pd.read_parquet(split)
     rows["class"] = rows["label"].map({name: number for number, name in enumerate(labels)}).astype(np.int64)
     sources = [Path(folder, path) for folder, path in zip(rows["folder"], rows["path"], strict=True)]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, stop_asked() as stopping:
         pixels = classifier.decode(sources, image_size, folder)
+        identity = digest([config.model_dump(), seed, code, file_digest(stage1), file_digest(split)])
+        checkpoint = Checkpoint(Path(weights).with_suffix(".checkpoint"), identity, stopping)
         if config.augmentation:
-            _train_all(network, pixels, rows, seed, config, device)
+            _train_all(network, pixels, rows, seed, config, device, checkpoint)
         features = classifier.encode(network, pixels, device)
         network.requires_grad_(False)
         if config.self_:
@@ -95,6 +98,7 @@ def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, 
     classifier.save(network, weights, labels, image_size)
     with atomic(predictions) as path:
         table.to_parquet(path, index=False)
+    checkpoint.remove()
 
 
 def _training_images(rows: pd.DataFrame, recipe: str, seed: int) -> np.ndarray:
@@ -115,6 +119,7 @@ def _train_all(
     seed: int,
     config: RetrainJob,
     device: torch.device,
+    checkpoint: Checkpoint,
 ) -> None:
     """Train the whole network: ft_all, ft_balanced and gdro."""
     import numpy as np
@@ -136,7 +141,10 @@ def _train_all(
     generator = np.random.default_rng(seed_of("stage 2", seed))
     torch.manual_seed(seed_of("stage 2", seed))
     batches = classifier.balanced_batches(strata, config.training.batch_size, steps, generator, "Stage 2")
-    train_network(network, _Rows(pixels, chosen), batches, steps, loss, config.training, config.augmentation, device)
+    images = _Rows(pixels, chosen)
+    train_network(
+        network, images, batches, steps, loss, config.training, config.augmentation, device, checkpoint=checkpoint
+    )
 
 
 class _Rows:

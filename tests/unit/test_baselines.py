@@ -1,15 +1,19 @@
 """The baselines' formulas against independent float64 references, and what their stages do at a size of seconds."""
 
+import json
 import math
+import os
+import signal
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from safetensors.torch import load_file
 
 torch = pytest.importorskip("torch")
 
-from fairdream import classifier, dfr  # noqa: E402
+from fairdream import checkpoint, classifier, dfr, training  # noqa: E402
 from fairdream.config import (  # noqa: E402
     Augmentation,
     DfrValues,
@@ -20,6 +24,7 @@ from fairdream.config import (  # noqa: E402
     SelfValues,
 )
 from fairdream.disagreement import disagreement, highest, misclassification  # noqa: E402
+from fairdream.errors import UserError  # noqa: E402
 from fairdream.generate import channel_distance  # noqa: E402
 from fairdream.groupdro import GroupDRO  # noqa: E402
 from fairdream.images import encode_png, write_shard  # noqa: E402
@@ -166,7 +171,7 @@ def data(tmp_path):
         name = {"id": path, "folder": str(tmp_path), "path": path, "split": split}
         rows.append({**name, "label": "ab"[label], "group": f"{'ab'[label]}-{'xy'[attribute]}"})
     pd.DataFrame(rows).to_parquet(tmp_path / "split.parquet")
-    (tmp_path / "encoder.json").write_text("{}")
+    (tmp_path / "encoder.json").write_text(json.dumps({"path": str(tmp_path), "files": {}}))
     return tmp_path
 
 
@@ -186,13 +191,14 @@ def train(data, out="stage1", **values):
         "jtt": None,
     }
     path = str(data / f"{out}.safetensors")
-    pretrain(None, str(data / "split.parquet"), str(data / "encoder.json"), path, 0, PretrainJob(**{**job, **values}))
+    config = PretrainJob(**{**job, **values})
+    pretrain(None, str(data / "split.parquet"), str(data / "encoder.json"), path, 0, "code", config)
     return path
 
 
 def apply(data, stage1, recipe, **values):
     out = [str(data / f"{recipe}.{ending}") for ending in ("safetensors", "predictions.parquet")]
-    retrain(stage1, str(data / "split.parquet"), *out, 0, RetrainJob(recipe=recipe, **values))
+    retrain(stage1, str(data / "split.parquet"), *out, 0, "code", RetrainJob(recipe=recipe, **values))
     return classifier.load(out[0])[0].state_dict(), pd.read_parquet(out[1])
 
 
@@ -285,6 +291,103 @@ def test_jtt_repeats_the_mistakes_of_the_first_training(data, monkeypatch):
     monkeypatch.setattr(module.classifier, "predict", lambda network, pixels, device: wrong.expand(len(pixels), 2))
     train(data, jtt=JttValues(first=0.2, upweight=5))
     assert strata == [40, 20 + 20 * 5]
+
+
+# What a training goes on with beside the network's own state: random crops, earlier states, the groups' weights, a
+# first training that the second one hangs on.
+KINDS = {
+    "supcon": {"beta": 0.5, "temperature": 0.1, "crop_scale": 0.5, "flip": True, "schedule": "cosine"},
+    "self": {"checkpoints": [0.2, 0.8]},
+    "gdro": {"batches": "group", "gdro": GroupDroValues(step_size=1.0, adjustment=1.0)},
+    "jtt": {"jtt": JttValues(first=0.5, upweight=5)},
+}
+
+
+def count_steps(monkeypatch, after=lambda step: None) -> list[int]:
+    """Call `after` behind each step of a training; return the list that the steps are counted in."""
+    steps: list[int] = []
+    augment = training.augment
+
+    def counted(*arguments):
+        if steps:
+            after(len(steps))
+        steps.append(len(steps) + 1)
+        return augment(*arguments)
+
+    monkeypatch.setattr(training, "augment", counted)
+    return steps
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("killed_at", [1, 3, 5])
+def test_a_killed_stage_one_goes_on_exactly(data, kind, killed_at, monkeypatch):
+    """Its first training too, where JTT has one: steps 1 to 3 are that, 4 to 9 the second."""
+    whole = load_file(train(data, "whole", **KINDS[kind]))
+    monkeypatch.setattr(checkpoint, "EVERY", -1.0)
+
+    def die(step):
+        if step == killed_at:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        count_steps(dying, die)
+        with pytest.raises(KeyboardInterrupt):
+            train(data, "killed", **KINDS[kind])
+    assert not (data / "killed.safetensors").exists()
+    steps = count_steps(monkeypatch)
+    resumed = load_file(train(data, "killed", **KINDS[kind]))
+    total = TRAINING["steps"] + (3 if kind == "jtt" else 0)
+    assert len(steps) == total - killed_at, "only the lost steps are done again"
+    assert resumed.keys() == whole.keys()
+    assert all(torch.equal(resumed[key], whole[key]) for key in whole)
+    assert not list(data.glob("*checkpoint"))
+
+
+@pytest.mark.parametrize("recipe", ["ft_all", "gdro"])
+def test_a_killed_stage_two_goes_on_exactly(data, recipe, monkeypatch):
+    path = train(data)
+    values = {"training": RetrainValues(**TRAINING, beta=0.5), "augmentation": Augmentation(crop_scale=0.5, flip=True)}
+    values |= {"gdro": GroupDroValues(step_size=1.0, adjustment=1.0)} if recipe == "gdro" else {}
+    whole, table = apply(data, path, recipe, **values)
+    monkeypatch.setattr(checkpoint, "EVERY", -1.0)
+
+    def die(step):
+        if step == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        count_steps(dying, die)
+        with pytest.raises(KeyboardInterrupt):
+            apply(data, path, recipe, **values)
+    steps = count_steps(monkeypatch)
+    resumed, again = apply(data, path, recipe, **values)
+    assert len(steps) == 2
+    assert all(torch.equal(resumed[key], whole[key]) for key in whole)
+    assert again.equals(table)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_stage_one_and_stops_it(data, number, monkeypatch):
+    with monkeypatch.context() as told:
+        count_steps(told, lambda step: os.kill(os.getpid(), number) if step == 2 else None)
+        with pytest.raises(UserError, match="asked to stop; saved at step 3"):
+            train(data, "told")
+    with monkeypatch.context() as counted:
+        steps = count_steps(counted)
+        train(data, "told")
+    assert len(steps) == 3
+
+
+def test_a_checkpoint_of_other_values_is_passed_over(data, monkeypatch):
+    with monkeypatch.context() as told:
+        count_steps(told, lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 2 else None)
+        with pytest.raises(UserError, match="asked to stop"):
+            train(data, "told")
+    steps = count_steps(monkeypatch)
+    other = load_file(train(data, "told", learning_rate=0.01))
+    assert len(steps) == 6
+    fresh = load_file(train(data, "fresh", learning_rate=0.01))
+    assert all(torch.equal(other[key], fresh[key]) for key in fresh)
 
 
 def test_a_cosine_schedule_ends_slower_than_a_constant_rate(data):

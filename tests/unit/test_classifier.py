@@ -168,6 +168,7 @@ def run(folder, recipe, training, seed=0):
         str(folder / "split.parquet"),
         *out,
         seed,
+        "code",
         RetrainJob(recipe=recipe, training=training),
     )
     return classifier.load(out[0])[0].state_dict(), pd.read_parquet(out[1])

@@ -11,5 +11,6 @@ run(
     weights=snakemake.input.weights,
     stage1=snakemake.output.stage1,
     seed=int(snakemake.wildcards.seed),
+    code=snakemake.params.code,
     config=PretrainJob(**snakemake.params.cfg),
 )

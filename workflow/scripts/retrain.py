@@ -11,5 +11,6 @@ run(
     weights=snakemake.output.weights,
     predictions=snakemake.output.predictions,
     seed=int(snakemake.wildcards.seed),
+    code=snakemake.params.code,
     config=RetrainJob(**snakemake.params.cfg),
 )
