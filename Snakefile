@@ -9,6 +9,10 @@ if not workflow.config_settings.configfiles:
     configfile: "config.yaml"
 
 
+# For `--software-deployment-method apptainer` alone; docs/cluster.md says how the image is built.
+container: "envs/fairdream.sif"
+
+
 include: "rules/common.smk"
 
 

@@ -44,7 +44,7 @@ def missing_daemons() -> list[str]:
 
 
 class Cluster:
-    """Two (or more) nodes with fake GPUs and the partitions `cpu` (default) and `gpu`.
+    """Two (or more) nodes with fake GPUs and the partitions `cpu` (default), `gpu`, and `urgent`, which preempts `gpu`.
 
     Parameters
     ----------
@@ -276,9 +276,14 @@ KillWait=5
 SlurmctldTimeout=60
 SlurmdTimeout=60
 GresTypes=gpu
+# A job that is preempted gets SIGTERM, GraceTime seconds, SIGKILL.
+PreemptType=preempt/partition_prio
+PreemptMode=CANCEL
 {nodes}
-PartitionName=cpu Nodes={names} Default=YES MaxTime=INFINITE State=UP
-PartitionName=gpu Nodes={names} Default=NO MaxTime=INFINITE State=UP
+PartitionName=DEFAULT Nodes={names} MaxTime=INFINITE State=UP
+PartitionName=cpu Default=YES PriorityTier=1 PreemptMode=OFF
+PartitionName=gpu PriorityTier=1 GraceTime=20
+PartitionName=urgent PriorityTier=2
 """
         )
         # With a count alone, without files, slurmd reports no GPU and the node goes INVAL.

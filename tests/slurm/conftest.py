@@ -19,6 +19,24 @@ PARTS = ["Snakefile", "config", "envs", "profiles", "requirements.lock", "resour
 # Turnaround of a test job, not of a real one: the executor first asks for a job's state after this time (40 s at
 # default), and each time that nothing has finished it waits 10 s longer. The only thing that differs from a real run.
 TEST_CLUSTER_OPTIONS = ["--slurm-init-seconds-before-status-checks", "8"]
+# Several trainings at once on two cores; as many threads in the local run that a table is compared with.
+ONE_THREAD = [
+    "--set-threads",
+    *(f"{rule}=1" for rule in ("embed", "finetune", "generate", "score", "pretrain", "retrain")),
+]
+
+
+def command(target: str) -> list[str]:
+    """Return the command that makes a target on the cluster, for tests that interfere while it runs."""
+    snakemake = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", target]
+    return [*snakemake, *TEST_CLUSTER_OPTIONS, *ONE_THREAD]
+
+
+def run_locally(project: Path, target: str, timeout: float = 900) -> subprocess.CompletedProcess:
+    """Make a target on this machine without a cluster: what a disturbed run must equal."""
+    own = [sys.executable, "-m", "snakemake", "--profile", "profiles/default", "--cores", "2", target, *ONE_THREAD]
+    variables = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "FAIRDREAM"))}
+    return processes.run(*own, cwd=project, env=variables | {"PYTHONPATH": str(project / "src")}, timeout=timeout)
 
 
 @pytest.fixture(scope="session")
@@ -53,8 +71,11 @@ def snakemake(on_cluster) -> Callable[..., subprocess.CompletedProcess]:
     return run
 
 
-def copy_project(folder: Path, **values: object) -> Path:
-    """Copy the project with the smallest configuration and one cluster a group; `values` replace its sections."""
+def copy_project(folder: Path, steps: int | None = None, **values: object) -> Path:
+    """Copy the project with the smallest configuration and one cluster a group; `values` replace its sections.
+
+    `steps` is the length of a fine-tuning.
+    """
     folder.mkdir(exist_ok=True)
     for part in PARTS:
         if (ROOT / part).is_dir():
@@ -63,5 +84,7 @@ def copy_project(folder: Path, **values: object) -> Path:
             shutil.copy2(ROOT / part, folder / part)
     config = yaml.safe_load((ROOT / "tests/workflow/smallest.yaml").read_text()) | values
     config["datasets"]["waterdigits"]["clusters"] = 1
+    if steps:
+        config["finetune"]["steps"] = steps
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     return folder

@@ -6,34 +6,23 @@ One story, because each chapter needs the one before it: starting over would cos
 import os
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import processes
 import pytest
-import yaml
-from conftest import TEST_CLUSTER_OPTIONS, copy_project
+from conftest import command, copy_project, run_locally
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 TABLE = "results/tables/table1.csv"
 STEPS = 1500
-# Two trainings at once on two cores, and as many threads in the run that the table is compared with.
-THREADS = [
-    "--set-threads",
-    *(f"{rule}=1" for rule in ("embed", "finetune", "generate", "score", "pretrain", "retrain")),
-]
-COMMAND = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", TABLE, *TEST_CLUSTER_OPTIONS, *THREADS]
+COMMAND = command(TABLE)
 
 
 def small_project(folder: Path) -> Path:
     """Two adapters of some tens of seconds each, one classifier with synthetic images and one without."""
-    project = copy_project(folder, biases=[0.999], methods=["erm", "lora"])
-    config = yaml.safe_load((project / "config.yaml").read_text())
-    config["finetune"] |= {"steps": STEPS}
-    (project / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    return project
+    return copy_project(folder, steps=STEPS, biases=[0.999], methods=["erm", "lora"])
 
 
 def wait_for(condition, what: str, seconds: float):
@@ -131,9 +120,7 @@ def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluste
 
     # 5. The table is that of an undisturbed local run, to the byte.
     local = small_project(tmp_path / "local")
-    command = [sys.executable, "-m", "snakemake", "--profile", "profiles/default", "--cores", "2", TABLE, *THREADS]
-    variables = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "FAIRDREAM"))}
-    done = processes.run(*command, cwd=local, env=variables | {"PYTHONPATH": str(local / "src")}, timeout=600)
+    done = run_locally(local, TABLE)
     assert done.returncode == 0, done.stdout
     assert (project / TABLE).read_bytes() == (local / TABLE).read_bytes()
 

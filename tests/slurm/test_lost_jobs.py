@@ -4,35 +4,24 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-import processes
 import psutil
 import pytest
-import yaml
-from conftest import TEST_CLUSTER_OPTIONS, copy_project
+from conftest import command, copy_project, run_locally
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1500)]
 
 TABLE = "results/tables/table1.csv"
 STEPS = 2500
-THREADS = [
-    "--set-threads",
-    *(f"{rule}=1" for rule in ("embed", "finetune", "generate", "score", "pretrain", "retrain")),
-]
-COMMAND = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", TABLE, *TEST_CLUSTER_OPTIONS, *THREADS]
+COMMAND = command(TABLE)
 SUBJECTS = ("even-land", "even-water", "odd-land", "odd-water")
 
 
 def small_project(folder: Path) -> Path:
     """Four adapters, one a GPU of the cluster."""
-    project = copy_project(folder, biases=["original"], methods=["erm", "lora"])
-    config = yaml.safe_load((project / "config.yaml").read_text())
-    config["finetune"] |= {"steps": STEPS}
-    (project / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    return project
+    return copy_project(folder, steps=STEPS, biases=["original"], methods=["erm", "lora"])
 
 
 def script_of(job: str) -> psutil.Process:
@@ -128,9 +117,7 @@ def test_a_job_out_of_time_one_out_of_memory_and_one_whose_node_is_lost(tmp_path
     assert resumed >= told, "a job out of time is told before and saves"
 
     local = small_project(tmp_path / "local")
-    command = [sys.executable, "-m", "snakemake", "--profile", "profiles/default", "--cores", "2", TABLE, *THREADS]
-    variables = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "FAIRDREAM"))}
-    done = processes.run(*command, cwd=local, env=variables | {"PYTHONPATH": str(local / "src")}, timeout=900)
+    done = run_locally(local, TABLE)
     assert done.returncode == 0, done.stdout
     assert (project / TABLE).read_bytes() == (local / TABLE).read_bytes()
     with capsys.disabled():

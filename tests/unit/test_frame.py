@@ -96,3 +96,12 @@ def test_uv_and_the_lock_are_all_that_make_installs():
     makefile = (ROOT / "Makefile").read_text()
     assert re.search(r"^UV_VERSION := \d+\.\d+\.\d+$", makefile, flags=re.MULTILINE)
     assert not re.search(r"--(default-|extra-)?index|--find-links|https?://", makefile)
+
+
+@pytest.mark.parametrize("recipe", ["Dockerfile", "fairdream.def"])
+def test_containers_are_made_of_the_lock_by_the_same_uv(recipe):
+    text = (ROOT / "envs" / recipe).read_text()
+    version = re.search(r"^UV_VERSION := (\S+)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)[1]
+    assert re.findall(r"\buv==(\S+)", text) == [version]
+    assert "--require-hashes /tmp/requirements.lock" in text
+    assert len(re.findall(r"python:3\.11-slim-bookworm", text)) == 1

@@ -417,6 +417,8 @@ CASES = [
         text("profiles/default/config.yaml", "rerun-incomplete: true", "rerun-incomplete: true\nlatency-wait: 9"),
         {},
     ),
+    Case("the image that containers run in", "", text("Snakefile", "fairdream.sif", "other.sif"), {}),
+    Case("an environment's file", "", text("envs/diffusion.yaml", "\nchannels:", "\n# another word\nchannels:"), {}),
     Case("a rule's batch size", "", text("rules/generate.smk", "batch=16", "batch=4"), {}),
 ]
 
@@ -491,6 +493,39 @@ def test_an_edit_of_the_data_trains_the_adapters_that_learn_it(rerun, edit):
     # then only what is drawn from these adapters
     drawn = {job.wildcards["subject"] for job in jobs() if job.rule == "generate"}
     assert drawn == {subject for _, _, subject in changed}
+
+
+# What Snakemake asks these programs before it plans; a dry run makes no environment.
+STAND_INS = {
+    "conda": """case "$*" in
+        --version) echo conda 24.11.1 ;;
+        *channel_priority*) echo '{"get": {"channel_priority": "strict"}}' ;;
+        "info --json") echo '{"conda_version": "24.11.1", "conda_prefix": "/opt/conda", "envs": []}' ;;
+        *) exit 1 ;;
+    esac""",
+    "apptainer": """[ "$*" = --version ] && echo apptainer version 1.3.4""",
+}
+
+
+@pytest.mark.parametrize("method", STAND_INS)
+def test_a_finished_run_that_is_switched_to_another_deployment_runs_nothing_again(rerun, tmp_path, method, monkeypatch):
+    project, jobs = rerun
+    program = tmp_path / "bin" / method
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\n{STAND_INS[method]}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    text(
+        "profiles/default/config.yaml",
+        "rerun-incomplete: true",
+        f"rerun-incomplete: true\nsoftware-deployment-method: {method}",
+    )(project)
+    assert jobs() == set()
+    # and the switch is real: without the program Snakemake would refuse it
+    program.write_text("#!/bin/sh\nexit 1\n")
+    refused = run_snakemake(project, "-n", timeout=120)
+    assert refused.returncode != 0
+    assert method in refused.stdout
 
 
 def test_the_table_of_the_readme_is_these_cases():
