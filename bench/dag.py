@@ -1,8 +1,9 @@
 """How long Snakemake needs for the paper's whole DAG, and for one ten times as large: `python bench/dag.py`.
 
 Made-up tables of the published sizes stand in for the data sets, so nothing but the data is missing. Each size is a
-dry run of `results/tables/table1.csv` in a process of its own, as a user waits for it: wall time and peak memory of
-`snakemake -n`, jobs, and what one cluster job pays before its work begins (a start of Python that parses the workflow).
+dry run of `results/tables/table1.csv` in a process of its own, as a user waits for it: wall time, CPU time (the wall
+time of an idle machine) and peak memory of `snakemake -n`, jobs, and what one cluster job pays before its work begins
+(a start of Python that parses the workflow).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
@@ -48,8 +50,17 @@ def project(folder: Path, copies: int) -> Path:
     return folder
 
 
-def run(folder: Path, *arguments: str) -> tuple[float, float, str]:
-    """Return wall time (s), peak memory (MB) and output of Snakemake in a project."""
+class Run(NamedTuple):
+    """What one call of Snakemake took: seconds of wall and of CPU time, peak memory in MB; and its output."""
+
+    wall: float
+    cpu: float
+    memory: float
+    text: str
+
+
+def run(folder: Path, *arguments: str) -> Run:
+    """Run Snakemake in a project and measure it."""
     command = [sys.executable, "-m", "snakemake", "--profile", "profiles/default", "--cores", "2", *arguments]
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "FAIRDREAM"))}
     with tempfile.TemporaryFile("w+") as output:
@@ -61,7 +72,7 @@ def run(folder: Path, *arguments: str) -> tuple[float, float, str]:
         text = output.read()
     if status != 0:
         sys.exit(text[-3000:])
-    return wall, usage.ru_maxrss / 1024, text
+    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text)
 
 
 def main() -> None:
@@ -70,18 +81,20 @@ def main() -> None:
     parser.add_argument("--copies", type=int, nargs="+", default=[1, 3, 10], help="times the paper's data sets")
     parser.add_argument("--repeats", type=int, default=3, help="runs of the paper's size; the median counts")
     arguments = parser.parse_args()
-    print("| data sets | jobs | dry run, s | peak MB | ms a job |\n| ---: | ---: | ---: | ---: | ---: |")
+    print("| data sets | jobs | dry run, s | CPU s | peak MB | ms a job |\n| ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as base:
         for copies in arguments.copies:
             folder = project(Path(base, str(copies)), copies)
             repeats = arguments.repeats if copies == 1 else 1
             runs = [run(folder, "-n", TARGET) for _ in range(repeats)]
-            wall, memory = statistics.median(r[0] for r in runs), max(r[1] for r in runs)
-            jobs = int(re.search(r"^total +(\d+)$", runs[0][2], re.M)[1])
-            print(f"| {3 * copies} | {jobs:,} | {wall:.1f} | {memory:.0f} | {1000 * wall / jobs:.2f} |", flush=True)
+            wall, cpu = (statistics.median(values) for values in ([r.wall for r in runs], [r.cpu for r in runs]))
+            jobs = int(re.search(r"^total +(\d+)$", runs[0].text, re.M)[1])
+            cells = [f"{3 * copies}", f"{jobs:,}", f"{wall:.1f}", f"{cpu:.1f}", f"{max(r.memory for r in runs):.0f}"]
+            print(f"| {' | '.join(cells)} | {1000 * wall / jobs:.2f} |", flush=True)
         # what every job on a node does first: parse the workflow and know its own job
-        starts = [run(Path(base, str(arguments.copies[0])), "--list-rules")[0] for _ in range(arguments.repeats)]
-    print(f"\nStart of one job on a node (parse, no work): {statistics.median(starts):.1f} s")
+        starts = [run(Path(base, str(arguments.copies[0])), "--list-rules") for _ in range(arguments.repeats)]
+    wall, cpu = (statistics.median(values) for values in ([r.wall for r in starts], [r.cpu for r in starts]))
+    print(f"\nStart of one job on a node (parse, no work): {wall:.1f} s, {cpu:.1f} s of CPU time")
 
 
 if __name__ == "__main__":

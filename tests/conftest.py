@@ -1,7 +1,26 @@
-"""What holds for every test."""
+"""What holds for every test, and the figures that a run prints at its end."""
 
 import os
+from collections.abc import Callable
+
+import pytest
 
 # Before any library reads them: threads that wait for each other on a busy machine turn seconds into minutes.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+
+
+@pytest.fixture
+def tell(request) -> Callable[[str], None]:
+    """Keep a figure for the end of the run: what was survived, counted or measured."""
+    return lambda text: request.node.user_properties.append(("figure", text))
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Print what tests told, and how many edits the staleness table has."""
+    passed = terminalreporter.getreports("passed")
+    told = [text for report in passed for name, text in report.user_properties if name == "figure"]
+    if told:
+        terminalreporter.section("figures")
+        for text in dict.fromkeys(told):
+            terminalreporter.line(text)

@@ -46,7 +46,7 @@ def steps_done(log: Path) -> int:
     return max(map(int, re.findall(r"(\d+) of \d+, ", text_of(log))), default=0)
 
 
-def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluster, on_cluster):
+def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluster, on_cluster, tell):
     project = small_project(tmp_path / "project")
     logs = [project / f"results/logs/finetune/waterdigits-0.999-lora-{s}.log" for s in ("even-land", "odd-water")]
 
@@ -128,3 +128,6 @@ def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluste
     last = start(120)
     assert last.returncode == 0, last.stdout
     assert "Nothing to be done" in last.stdout
+    tell(
+        f"SLURM: a job cancelled at step {before}, on at {resumed[1]}; Snakemake killed, {len(alive)} orphans cancelled"
+    )

@@ -36,7 +36,7 @@ def script_of(job: str) -> psutil.Process:
     return max(own, key=lambda process: process.create_time())
 
 
-def test_a_job_out_of_time_one_out_of_memory_and_one_whose_node_is_lost(tmp_path, slurm_cluster, on_cluster, capsys):
+def test_a_job_out_of_time_one_out_of_memory_and_one_whose_node_is_lost(tmp_path, slurm_cluster, on_cluster, tell):
     project = small_project(tmp_path / "project")
     log = {subject: project / f"results/logs/finetune/waterdigits-original-lora-{subject}.log" for subject in SUBJECTS}
 
@@ -120,6 +120,5 @@ def test_a_job_out_of_time_one_out_of_memory_and_one_whose_node_is_lost(tmp_path
     done = run_locally(local, TABLE)
     assert done.returncode == 0, done.stdout
     assert (project / TABLE).read_bytes() == (local / TABLE).read_bytes()
-    with capsys.disabled():
-        states = ", ".join(ended.values())
-        print(f"\nended as {states}; killed at step {killed}, out of time at {told}, then on at {resumed}", end=" ")
+    states = ", ".join(ended.values())
+    tell(f"SLURM: jobs ended as {states}; killed at step {killed}, out of time at {told}, then on at {resumed}")

@@ -65,7 +65,7 @@ def kill_one(main: psutil.Process, chance: random.Random) -> str | None:
 
 
 @pytest.mark.parametrize(("seed", "kills"), RUNS)
-def test_a_run_whose_processes_die_at_random_ends_with_the_same_tables(finished, tmp_path, seed, kills, capsys):
+def test_a_run_whose_processes_die_at_random_ends_with_the_same_tables(finished, tmp_path, seed, kills, tell):
     project = copy_project(tmp_path / "chaos", SMALLEST)
     chance = random.Random(seed)
     hits: list[str] = []
@@ -96,6 +96,5 @@ def test_a_run_whose_processes_die_at_random_ends_with_the_same_tables(finished,
         assert chaotic.read_bytes() == undisturbed.read_bytes()
     again = run_snakemake(project, timeout=120)
     assert "Nothing to be done" in again.stdout
-    with capsys.disabled():
-        runs = f"{starts} starts, {time.monotonic() - began:.0f} s"
-        print(f"\nseed {seed}: {len(hits)} kills, {hits.count('Snakemake')} of Snakemake itself; {runs}", end=" ")
+    runs = f"{starts} starts, {time.monotonic() - began:.0f} s"
+    tell(f"chaos, seed {seed}: {len(hits)} kills, {hits.count('Snakemake')} of Snakemake itself; {runs}")
