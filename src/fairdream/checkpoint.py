@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fairdream.files import atomic
 from fairdream.job import LOGGER
+
+if TYPE_CHECKING:
+    import torch
 
 EVERY = 120.0  # seconds between two checkpoints: what a killed job does again at most
 
 
 class Checkpoint:
-    """The state of one training in a file.
+    """The state of one training in a safetensors file.
 
     Parameters
     ----------
@@ -31,29 +34,40 @@ class Checkpoint:
         self.path, self.identity, self.stopping = path, identity, stopping
         self.saved = time.monotonic()
 
-    def load(self) -> dict[str, Any] | None:
-        """Return the state that an earlier attempt saved, on the CPU, or None."""
-        import torch
+    def load(self) -> tuple[int, dict[str, torch.Tensor]] | None:
+        """Return the steps done and the state, on the CPU, that an earlier attempt saved; `None` if there is none.
+
+        A file that cannot be read is passed over too: a training that begins anew is better than one that never can.
+        """
+        from safetensors import SafetensorError, safe_open
 
         if not self.path.is_file():
             return None
-        state = torch.load(self.path, map_location="cpu", weights_only=True)
-        if state["identity"] != self.identity:
-            LOGGER.info("%s is of another training", self.path)
+        try:
+            with safe_open(self.path, "pt") as file:
+                header = file.metadata() or {}
+                if header.get("identity") != self.identity:
+                    LOGGER.info("%s is of another training", self.path)
+                    return None
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        except (SafetensorError, OSError) as error:
+            LOGGER.warning("%s cannot be read (%s): the training begins anew", self.path, error)
             return None
-        LOGGER.info("going on at step %d from %s", state["step"], self.path)
-        return state
+        LOGGER.info("going on at step %s from %s", header["step"], self.path)
+        return int(header["step"]), state
 
     def due(self) -> bool:
         """Say whether it is time to save."""
         return self.stopping() or time.monotonic() - self.saved > EVERY
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Replace the file; `state` has tensors, numbers, texts, lists and dictionaries, and the key "step"."""
-        import torch
+    def save(self, step: int, state: dict[str, torch.Tensor]) -> None:
+        """Replace the file by the state after so many steps."""
+        from safetensors.torch import save_file
 
+        # a copy: safetensors takes neither strides nor tensors that share memory
+        tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
         with atomic(self.path) as temporary:
-            torch.save({"identity": self.identity, **state}, temporary)
+            save_file(tensors, temporary, metadata={"identity": self.identity, "step": str(step)})
         self.saved = time.monotonic()
 
     def remove(self) -> None:

@@ -102,20 +102,14 @@ def train_network(
     UserError
         When the loss is NaN or infinite at the end, or the job was asked to end before.
     """
-    import torch
-
     optimizer = optimizer_of(network.parameters(), config)
     network.train()
-    start, kept, last = 0, {}, 0.0
-    state = checkpoint.load() if checkpoint else None
-    if state:
-        start, kept = state["step"], state["kept"]
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-        for name, tensor in loss.state.items():
-            tensor.copy_(state["loss"][name])
-        torch.set_rng_state(state["random"])
-    saved = False
+    kept: dict[str, dict[str, torch.Tensor]] = {}
+    start, last, saved = 0, 0.0, False
+    found = checkpoint.load() if checkpoint else None
+    if found:
+        start, state = found
+        _restore(state, network, optimizer, loss, kept)
     for step, batch in enumerate(islice(batches, start, None), start):
         if config.schedule == "cosine":
             for group in optimizer.param_groups:
@@ -132,21 +126,54 @@ def train_network(
         done = step + 1
         if checkpoint and (checkpoint.due() if done < steps else saved):
             saved = True
-            checkpoint.save(
-                {
-                    "step": done,
-                    "network": network.state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "loss": loss.state,
-                    "random": torch.get_rng_state(),
-                    "kept": kept,
-                }
-            )
+            checkpoint.save(done, _state(network, optimizer, loss, kept))
             if done < steps and checkpoint.stopping():
                 raise UserError(f"asked to stop; saved at step {done}, where the next attempt goes on")
     if steps and not math.isfinite(float(last)):
         raise UserError(f"the loss is {float(last)} at the end; lower learning_rate")
     return kept
+
+
+def _state(
+    network: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: Loss, kept: Mapping[str, Mapping]
+) -> dict[str, torch.Tensor]:
+    """Return all that the next step hangs on, by name."""
+    import torch
+
+    state = {f"network/{key}": value for key, value in network.state_dict().items()}
+    for number, parameter in enumerate(network.parameters()):
+        moments = optimizer.state[parameter].items()
+        state |= {f"optimizer/{number}/{key}": value for key, value in moments if value is not None}
+    state |= {f"loss/{key}": value for key, value in loss.state.items()}
+    state |= {f"kept/{name}/{key}": value for name, copy in kept.items() for key, value in copy.items()}
+    return state | {"random": torch.get_rng_state()}
+
+
+def _restore(
+    state: Mapping[str, torch.Tensor],
+    network: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    kept: dict[str, dict[str, torch.Tensor]],
+) -> None:
+    """Put back what `_state` gave."""
+    import torch
+
+    def below(prefix: str) -> dict[str, torch.Tensor]:
+        return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+    network.load_state_dict(below("network/"))
+    for number, parameter in enumerate(network.parameters()):
+        for key, value in below(f"optimizer/{number}/").items():
+            # a moment lies on the parameter's device, as it does in memory; a count of steps stays on the CPU
+            same = value.shape == parameter.shape
+            optimizer.state[parameter][key] = torch.empty_like(parameter).copy_(value) if same else value
+    for key, value in loss.state.items():
+        value.copy_(state[f"loss/{key}"])
+    for name, value in below("kept/").items():
+        copy, _, key = name.partition("/")
+        kept.setdefault(copy, {})[key] = value
+    torch.set_rng_state(state["random"])
 
 
 def augment(inputs: torch.Tensor, config: Augmentation) -> torch.Tensor:

@@ -390,6 +390,21 @@ def test_a_checkpoint_of_other_values_is_passed_over(data, monkeypatch):
     assert all(torch.equal(other[key], fresh[key]) for key in fresh)
 
 
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, None], ids=["empty", "zeros", "truncated"])
+def test_a_checkpoint_that_cannot_be_read_costs_its_steps_alone(data, content, monkeypatch, caplog):
+    with monkeypatch.context() as told:
+        count_steps(told, lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 2 else None)
+        with pytest.raises(UserError, match="asked to stop"):
+            train(data, "told")
+    (file,) = data.glob("*checkpoint")
+    file.write_bytes(file.read_bytes()[:-100] if content is None else content)
+    steps = count_steps(monkeypatch)
+    train(data, "told")
+    assert len(steps) == 6
+    assert "cannot be read" in caplog.text
+    assert not file.exists()
+
+
 def test_a_cosine_schedule_ends_slower_than_a_constant_rate(data):
     start = classifier.load(train(data, "start", steps=1, learning_rate=1e-9))[0].state_dict()["head.weight"]
     ends = [classifier.load(train(data, kind, schedule=kind))[0].state_dict() for kind in ("constant", "cosine")]
