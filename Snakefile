@@ -43,6 +43,7 @@ localrules:
     centroids,
     select,
     evaluate,
+    export,
     check_data,
     tables,
     tabulate,

@@ -76,3 +76,29 @@ rule evaluate:
         "Testing {wildcards.method} ({wildcards.selection}, {wildcards.loss}, {wildcards.recipe}), seed {wildcards.seed} ({wildcards.dataset}, bias {wildcards.bias})"
     script:
         "../workflow/scripts/evaluate.py"
+
+
+rule export:
+    input:
+        unpack(classifiers_of_row),
+    output:
+        model="<results>/{dataset}/{bias}/{method}/model/model.safetensors",
+        settings="<results>/{dataset}/{bias}/{method}/model/config.json",
+        card="<results>/{dataset}/{bias}/{method}/model/README.md",
+    log:
+        "<logs>/export/{dataset}-{bias}-{method}.log",
+    benchmark:
+        "<benchmarks>/export/{dataset}-{bias}-{method}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
+        runtime=10,
+    params:
+        cfg=section("export"),
+        code=code("export.py"),
+    message:
+        "Taking away the classifier of {wildcards.method} ({wildcards.dataset}, bias {wildcards.bias})"
+    script:
+        "../workflow/scripts/export.py"

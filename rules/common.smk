@@ -179,6 +179,13 @@ def metrics_of(rows, biases=None):
     ]
 
 
+def classifiers_of_row(wildcards):
+    """A row's classifiers, one a seed, of the first generation of images."""
+    own = plan.classifiers(CONFIG, wildcards.method)[0]
+    paths = [f"{CONFIG.results}/{own.path(wildcards.dataset, wildcards.bias, seed)}" for seed in CONFIG.seeds]
+    return {"weights": [f"{p}.safetensors" for p in paths], "metrics": [f"{p}.metrics.json" for p in paths]}
+
+
 def metrics_of_ablations(wildcards):
     return [
         f"{CONFIG.results}/{own.path(dataset, bias, seed)}.metrics.json"

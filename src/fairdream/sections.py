@@ -225,6 +225,31 @@ def evaluate(config: Config, dataset: str, bias: str, **names: str) -> Values:
     }
 
 
+def export(config: Config, dataset: str, bias: str, method: str) -> Values:
+    """Return what a classifier's card tells."""
+    own, row = config.datasets[dataset], method_of(method)
+    synthetic = None
+    if row.synthetic:
+        adapters = {None: "no adapter", "group": "an adapter a group", "cluster": "an adapter a cluster of a group"}
+        kept = {"clip": f"the {config.select.fraction:.0%} with the highest CLIP score", "nongrey": "those not grey"}
+        synthetic = (
+            f"{config.generate.images_per_group:,} images a group drawn by {config.models.diffusion.id} with "
+            f"{adapters[row.subjects]}, of which {kept[row.selection]} were kept, then from the real training images"
+        )
+    encoder = config.models.encoder
+    return {
+        "attributes": own.attributes,
+        "bias": bias,
+        "dataset": dataset,
+        "encoder": encoder.name + (f", begun from {encoder.weights}" if encoder.weights else ""),
+        "labels": own.labels,
+        "method": row.title,
+        "origin": own.origin,
+        "synthetic": synthetic,
+        "train_counts": plan.training_counts(config, dataset, bias),
+    }
+
+
 def tabulate(config: Config) -> Values:
     """Return how tables are marked."""
     return config.tables.model_dump()

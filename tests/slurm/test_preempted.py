@@ -67,8 +67,8 @@ def test_a_job_without_enough_memory_and_then_preempted(tmp_path, slurm_cluster,
         starved, second = attempts()
         before = told()
         # every GPU of the node where it trains, for somebody more important
-        urgent = ["sbatch", "--partition=urgent", f"--nodelist={second['NodeList']}", "--gpus=2", "--mem=100"]
-        ask(*urgent, "--output=/dev/null", "--wrap=sleep 5")
+        urgent = ["sbatch", "--partition=urgent", "--nodes=1", f"--nodelist={second['NodeList']}"]
+        ask(*urgent, "--gres=gpu:2", "--mem=100", "--output=/dev/null", "--wrap=sleep 5")
         until(lambda: len(attempts()) == 3, "submitted a third time")
         main.wait(600)
     finally:

@@ -417,6 +417,7 @@ CASES = [
         text("profiles/default/config.yaml", "rerun-incomplete: true", "rerun-incomplete: true\nlatency-wait: 9"),
         {},
     ),
+    Case("the version of FairDream", "", text("src/fairdream/__init__.py", '__version__ = "', '__version__ = "9.'), {}),
     Case("the image that containers run in", "", text("Snakefile", "fairdream.sif", "other.sif"), {}),
     Case("an environment's file", "", text("envs/diffusion.yaml", "\nchannels:", "\n# another word\nchannels:"), {}),
     Case("a rule's batch size", "", text("rules/generate.smk", "batch=16", "batch=4"), {}),

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from conftest import ONE_THREAD, ROOT, SMALLEST, Job, copy_project, jobs_in, needs_models, planned, run_snakemake
 from PIL import Image
+from processes import run
 
 FILTERED = {"vanilla", "lora", "dreambooth", "clustered_dreambooth", "dreambooth_mirrored"}  # by CLIP score
 ROWS = {"erm", "ffr", "gdro", "self", "dfr", "jtt"} | FILTERED
@@ -200,6 +201,29 @@ def test_all_tables_and_figures_build_and_another_alpha_draws_no_image(rerun):
 
 
 # ---- What a kill leaves
+
+
+@needs_models
+@pytest.mark.slow
+def test_a_classifier_is_taken_away_and_predicts(rerun):
+    project, _ = rerun
+    folder = "results/waterdigits/original/clustered_dreambooth"
+    done = run_snakemake(project, f"{folder}/model/README.md", timeout=200)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert rules(jobs_in(done.stdout)) == {"export"}
+    index = pd.read_parquet(project / "results/waterdigits/index.parquet")
+    test = index[index["split"] == "test"].head(40)
+    paths = [str(Path(row.folder, row.path)) for row in test.itertuples()]
+    test.assign(path=paths).to_csv(project / "truth.csv", index=False)
+    command = [sys.executable, "-m", "fairdream", "predict", f"{folder}/model", *paths, "--output", "out.csv"]
+    variables = os.environ | {"PYTHONPATH": str(project / "src")}
+    told = run(*command, "--table", "truth.csv", cwd=project, env=variables, timeout=100)
+    assert told.returncode == 0, told.stdout
+    assert "worst group" in told.stdout
+    # the same as the workflow's own predictions
+    predictions = pd.read_parquet(next(project.glob(f"{folder}/classifiers/*/seed0/llr_all.predictions.parquet")))
+    own = predictions.set_index("id").loc[test["id"], "predicted"]
+    assert list(pd.read_csv(project / "out.csv")["predicted"]) == list(own)
 
 
 @needs_models

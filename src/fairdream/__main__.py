@@ -1,0 +1,31 @@
+"""What FairDream offers outside the workflow: ``python -m fairdream --help``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from fairdream.errors import UserError
+
+
+def main() -> int:
+    """Run a subcommand and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m fairdream", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, dest="command")
+    predict = commands.add_parser("predict", help="classify images with an exported classifier")
+    predict.add_argument("model", help="an exported folder, or a classifier's .safetensors file")
+    predict.add_argument("images", nargs="+", help="image files, and folders that are searched through")
+    predict.add_argument("--output", help="CSV file; by default the terminal")
+    predict.add_argument("--table", help="CSV or Parquet with path, label and attribute: prints group accuracies")
+    options = parser.parse_args()
+    try:
+        from fairdream import predict as command
+
+        return command.main(options.model, options.images, options.output, options.table)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

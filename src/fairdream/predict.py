@@ -1,0 +1,168 @@
+"""Using a classifier that was taken away: ``python -m fairdream predict MODEL IMAGES…``."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairdream import classifier
+from fairdream.device import best_device
+from fairdream.errors import UserError
+from fairdream.images import open_rgb
+from fairdream.metrics import summarize
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BATCH = 256
+ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+
+
+def predict(model: str | Path, images: Sequence[str | Path]) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Classify images.
+
+    Parameters
+    ----------
+    model
+        An exported folder, or a classifier's safetensors file.
+    images
+        Image files and folders, which are searched through.
+
+    Returns
+    -------
+    table
+        `path`, `predicted`, `probability`, and `p_LABEL` for each label.
+    broken
+        Why each image that cannot be read is missing in the table, by path.
+
+    Raises
+    ------
+    UserError
+        When there is no classifier at `model`, or no image at all.
+    """
+    import pandas as pd
+
+    network, labels, size = _load(Path(model))
+    device = best_device()
+    network.to(device)
+    broken: dict[str, str] = {}
+    tables = []
+    paths = list(find(images))
+    for start in range(0, len(paths), BATCH):
+        batch = paths[start : start + BATCH]
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                pixels = classifier.decode(batch, size, folder)
+            except UserError:
+                reasons = {path: reason for path in batch if (reason := _problem(path))}
+                broken |= {str(path): reason for path, reason in reasons.items()}
+                batch = [path for path in batch if path not in reasons]
+                if not batch:
+                    continue
+                pixels = classifier.decode(batch, size, folder)
+            shares = classifier.predict(network, pixels, device).softmax(dim=1).cpu().numpy()
+        table = pd.DataFrame({"path": [str(path) for path in batch]})
+        table["predicted"] = [labels[number] for number in shares.argmax(axis=1)]
+        table["probability"] = shares.max(axis=1)
+        for number, label in enumerate(labels):
+            table[f"p_{label}"] = shares[:, number]
+        tables.append(table)
+    if not tables:
+        raise UserError("no image that can be read: " + ("; ".join(broken.values()) or "none found"))
+    return pd.concat(tables, ignore_index=True), broken
+
+
+def _problem(path: Path) -> str | None:
+    """Return why an image cannot be read, if it cannot."""
+    try:
+        open_rgb(path)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def find(images: Iterable[str | Path]) -> Iterator[Path]:
+    """Yield files as they are named, and the image files below folders, sorted."""
+    for image in images:
+        path = Path(image)
+        if path.is_dir():
+            yield from sorted(own for own in path.rglob("*") if own.suffix.lower() in ENDINGS and own.is_file())
+        else:
+            yield path
+
+
+def group_accuracies(table: pd.DataFrame, truth: str | Path) -> str:
+    """Return the accuracy of each group as text.
+
+    Parameters
+    ----------
+    table
+        Of `predict`.
+    truth
+        CSV or Parquet table with `path` (as predicted, or relative to the table), `label` and, for groups, `attribute`.
+
+    Raises
+    ------
+    UserError
+        When a column is missing or no path is found among the predictions.
+    """
+    import pandas as pd
+
+    truth = Path(truth)
+    try:
+        known = pd.read_parquet(truth) if truth.suffix == ".parquet" else pd.read_csv(truth, dtype=str)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{truth}: cannot be read as a table: {error}") from None
+    for column in ("path", "label"):
+        if column not in known:
+            raise UserError(f"{truth}: has no column {column}, only {', '.join(known.columns)}")
+    known["group"] = known["label"].astype(str)
+    if "attribute" in known:
+        known["group"] += "-" + known["attribute"].astype(str)
+    place = {}
+    for path, label, group in zip(known["path"], known["label"].astype(str), known["group"], strict=True):
+        for base in (truth.parent, Path()):
+            place[str((base / path).resolve())] = (label, group)
+    found = pd.Series([place.get(str(Path(path).resolve())) for path in table["path"]], dtype=object).dropna()
+    if found.empty:
+        raise UserError(f"{truth}: none of its paths is one of the {len(table)} images, e.g. {table['path'].iloc[0]}")
+    rows = table.loc[found.index].assign(label=found.str[0], group=found.str[1])
+    right = rows["predicted"] == rows["label"]
+    counts = rows.assign(right=right).groupby("group")["right"].agg(["sum", "count"])
+    correct, count = counts["sum"].astype(int).to_dict(), counts["count"].astype(int).to_dict()
+    numbers = summarize(correct, count, count)
+    width = max(map(len, count))
+    lines = []
+    for name in count:
+        lines.append(f"{name:{width}}  {100 * correct[name] / count[name]:5.1f} %  {correct[name]} of {count[name]}")
+    worst, mean, sample = (f"{numbers[key]:.1f} %" for key in ("wga", "aga", "sample"))
+    lines.append(f"worst group {worst}, mean over groups {mean}, all images {sample}")
+    return "\n".join(lines)
+
+
+def main(model: str, images: Sequence[str], output: str | None, truth: str | None) -> int:
+    """Write predictions as CSV, tell of broken images and, given a table, of groups; return the exit status."""
+    table, broken = predict(model, images)
+    table.to_csv(output or sys.stdout, index=False, float_format="%.6f", lineterminator="\n")
+    for reason in broken.values():
+        print(reason, file=sys.stderr)
+    if truth:
+        print(group_accuracies(table, truth), file=sys.stderr if output is None else sys.stdout)
+    return 1 if broken else 0
+
+
+def _load(model: Path) -> tuple:
+    """Return network, labels and image size of a folder or file."""
+    from safetensors import SafetensorError
+
+    path = model / "model.safetensors" if model.is_dir() else model
+    if not path.is_file():
+        example = "results/DATASET/BIAS/METHOD/model/README.md"
+        raise UserError(f"{model}: no classifier there; `snakemake --profile … {example}` makes one")
+    try:
+        return classifier.load(str(path))
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is no classifier of FairDream: {error!r}") from None

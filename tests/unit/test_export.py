@@ -1,0 +1,142 @@
+"""A classifier that is taken away: which one, its card, and predicting with it from the command line."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from fairdream import classifier  # noqa: E402
+from fairdream.config import EncoderModel  # noqa: E402
+from fairdream.errors import UserError  # noqa: E402
+from fairdream.export import ExportJob, export, interval  # noqa: E402
+from fairdream.predict import group_accuracies, predict  # noqa: E402
+
+CONFIG = ExportJob(
+    method="LoRA-finetuning",
+    bias="0.999",
+    dataset="birds",
+    origin="a folder",
+    labels={"dark": "dark thing", "light": "light thing"},
+    attributes={"x": "on x", "y": "on y"},
+    train_counts={"dark-x": 10, "dark-y": 1, "light-x": 1, "light-y": 10},
+    synthetic=None,
+    encoder="small_cnn",
+)
+
+
+def metrics(folder, seed, validation, test):
+    def part(wga):
+        groups = {name: {"correct": round(wga * 4), "count": 400} for name in CONFIG.train_counts}
+        return {"wga": wga, "aga": wga, "sample": wga, "weighted": wga, "groups": groups}
+
+    path = folder / f"{seed}.metrics.json"
+    path.write_text(json.dumps({"seed": str(seed), "validation": part(validation), "test": part(test)}))
+    return str(path)
+
+
+@pytest.fixture
+def exported(tmp_path):
+    """The exported folder of three seeds; the one that is best on validation images is the worst on test images."""
+    weights, results = [], []
+    for seed, (validation, test) in enumerate([(60.0, 90.0), (70.0, 50.0), (70.0, 80.0)]):
+        torch.manual_seed(seed)
+        network = classifier.build(EncoderModel(name="small_cnn"), None, 2)
+        weights.append(str(tmp_path / f"{seed}.safetensors"))
+        classifier.save(network, weights[-1], ["dark", "light"], 32)
+        results.append(metrics(tmp_path, seed, validation, test))
+    out = [str(tmp_path / "model" / name) for name in ("model.safetensors", "config.json", "README.md")]
+    export(weights, results, *out, CONFIG)
+    return tmp_path / "model"
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Ten images in a folder with spaces in its name, and their table."""
+    folder = tmp_path / "new images"
+    (folder / "deep er").mkdir(parents=True)
+    rows = []
+    for number in range(10):
+        path = f"deep er/{number}.png" if number % 2 else f"{number}.JPG"
+        Image.fromarray(np.random.default_rng(number).integers(0, 255, (40, 50, 3), np.uint8)).save(folder / path)
+        rows.append({"path": path, "label": "dark" if number < 5 else "light", "attribute": "xy"[number % 2]})
+    pd.DataFrame(rows).to_csv(folder / "table.csv", index=False)
+    return folder
+
+
+def test_validation_chooses_the_seed_and_the_test_set_does_not(exported, tmp_path):
+    assert (exported / "model.safetensors").read_bytes() == (tmp_path / "1.safetensors").read_bytes()
+    card = (exported / "README.md").read_text()
+    assert "Worst group: **50.0** (dark-x)" in card
+    assert "Worst group of each seed: 90.0, 50.0, 80.0" in card
+    assert "| dark-y | 1 | 400 | 50.0 | 45.1 to 54.9 |" in card
+    assert json.loads((exported / "config.json").read_text())["labels"] == ["dark", "light"]
+
+
+def test_the_interval_is_wilsons():
+    """Newcombe 1998, table I: 81 of 263 and 0 of 20."""
+    assert interval(81, 263) == pytest.approx((25.53, 36.62), abs=0.01)
+    assert interval(0, 20) == pytest.approx((0.0, 16.11), abs=0.01)
+
+
+def test_predictions_are_those_of_the_network(exported, images):
+    table, broken = predict(exported, [images])
+    assert not broken
+    assert len(table) == 10
+    network, labels, size = classifier.load(str(exported / "model.safetensors"))
+    pixels = classifier.decode(list(table["path"]), size, str(exported))
+    logits = classifier.predict(network, pixels, torch.device("cpu")).softmax(1).numpy()
+    assert table[["p_dark", "p_light"]].to_numpy() == pytest.approx(logits, abs=1e-6)
+    assert list(table["predicted"]) == [labels[number] for number in logits.argmax(1)]
+    assert np.allclose(table["probability"], logits.max(1))
+
+
+def test_group_accuracies_are_counted(images):
+    paths = [str(path) for path in sorted(images.rglob("*.*")) if path.suffix != ".csv"]
+    table = pd.DataFrame({"path": paths, "predicted": "dark"})
+    text = group_accuracies(table, images / "table.csv")
+    assert "dark-x   100.0 %  3 of 3" in text
+    assert "light-y    0.0 %  0 of 3" in text
+    assert "worst group 0.0 %, mean over groups 50.0 %, all images 50.0 %" in text
+
+
+def run(*arguments, cwd):
+    command = [sys.executable, "-m", "fairdream", "predict", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+def test_the_command_writes_a_csv_and_tells_of_groups_and_broken_images(exported, images, tmp_path):
+    (images / "broken.png").write_bytes(b"no image")
+    done = run(exported, images, "--output", tmp_path / "out.csv", "--table", images / "table.csv", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "broken.png" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 10
+    assert "worst group" in done.stdout
+    (images / "broken.png").unlink()
+    again = run(exported, images, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout == (tmp_path / "out.csv").read_text()
+
+
+@pytest.mark.parametrize("mistake", ["no model", "no classifier", "no image", "no column", "no match"])
+def test_a_mistake_is_named(exported, images, tmp_path, mistake):
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(b"\0" * 64)
+    (tmp_path / "short.csv").write_text("name,label\na.png,dark\n")
+    (tmp_path / "foreign.csv").write_text("path,label\na.png,dark\n")
+    calls = {
+        "no model": (lambda: predict(tmp_path / "none", [images]), "no classifier there"),
+        "no classifier": (lambda: predict(other, [images]), "is no classifier of FairDream"),
+        "no image": (lambda: predict(exported, [exported]), "no image that can be read"),
+        "no column": (lambda: group_accuracies(predict(exported, [images])[0], tmp_path / "short.csv"), "column path"),
+        "no match": (lambda: group_accuracies(predict(exported, [images])[0], tmp_path / "foreign.csv"), "none of its"),
+    }
+    call, words = calls[mistake]
+    with pytest.raises(UserError, match=words):
+        call()
