@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.images import open_rgb
 from fairdream.job import progress
+from fairdream.pixels import Pixels, feed
+from fairdream.prefetch import prefetch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,46 +132,51 @@ def checkpoints(path: str) -> list[str]:
         return sorted({key.split("/")[0] for key in file.keys() if "/" in key})  # noqa: SIM118 (not a dict)
 
 
-def encode(network: torch.nn.Module, pixels: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Return the penultimate features (n, d) of images (n, 3, h, w), the network in eval mode."""
+def encode(network: torch.nn.Module, pixels: Pixels, device: torch.device) -> torch.Tensor:
+    """Return the penultimate features (n, d) of images, the network in eval mode."""
+    import numpy as np
     import torch
 
     network.eval()
+    # made outside inference mode, whose tensors cannot enter autograd, and filled in place: never there twice
+    features = torch.empty(len(pixels), network.head.in_features, device=device)
     with torch.inference_mode():
-        parts = [network.encoder(to_input(pixels[start : start + 256], device)) for start in range(0, len(pixels), 256)]
-    # a copy: tensors made under inference mode cannot enter autograd
-    return torch.cat(parts).clone()
+        batches = (np.arange(start, min(start + 256, len(pixels))) for start in range(0, len(pixels), 256))
+        for rows, values in feed(pixels, batches, device):
+            features[rows] = network.encoder(to_input(values, device))
+    return features
 
 
-def predict(network: torch.nn.Module, pixels: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Return the logits (n, c) of images (n, 3, h, w), the network in eval mode."""
+def predict(network: torch.nn.Module, pixels: Pixels, device: torch.device) -> torch.Tensor:
+    """Return the logits (n, c) of images, the network in eval mode."""
     import torch
 
     with torch.no_grad():
         return network.head(encode(network, pixels, device))
 
 
-def decode(sources: Sequence[Any], image_size: int, folder: str) -> np.ndarray:
-    """Decode images once into an array (n, 3, h, w) of bytes on disk, so that memory stays free.
+def decode(sources: Iterable[tuple[int, Any]], count: int, image_size: int, folder: str) -> Pixels:
+    """Decode images once into a file of bytes, so that memory stays free.
 
     Parameters
     ----------
     sources
-        Paths or encoded bytes.
+        Row, and path or encoded bytes, of each image; taken as they are needed.
+    count
+        Number of images.
     image_size
         Pixels a side: the shorter side is resized, the centre cropped.
     folder
         A scratch folder of this job.
     """
     import numpy as np
+    import torch
     from PIL import Image
 
-    pixels = np.lib.format.open_memmap(
-        Path(folder, "pixels.npy"), mode="w+", dtype=np.uint8, shape=(len(sources), 3, image_size, image_size)
-    )
+    pixels = Pixels(Path(folder, "pixels"), count, image_size)
 
     def one(item: tuple[int, Any]) -> None:
-        position, source = item
+        row, source = item
         image = open_rgb(source)
         scale = image_size / min(image.size)
         if scale != 1:
@@ -177,21 +184,30 @@ def decode(sources: Sequence[Any], image_size: int, folder: str) -> np.ndarray:
             image = image.resize(size, Image.Resampling.BILINEAR)
         left, top = ((side - image_size) // 2 for side in image.size)
         image = image.crop((left, top, left + image_size, top + image_size))
-        pixels[position] = np.asarray(image).transpose(2, 0, 1)
+        pixels[row] = np.asarray(image).transpose(2, 0, 1)
 
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        for _ in pool.map(one, enumerate(sources)):
-            pass
+    # twice the job's threads: some wait for the file system
+    workers = 2 * torch.get_num_threads()
+    for _ in prefetch(one, sources, workers, depth=8 * workers):
+        pass
     return pixels
 
 
-def to_input(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Return bytes (b, 3, h, w) as the network's normalised input."""
+def to_input(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return bytes (b, 3, h, w) on the device as the network's normalised input."""
     import torch
 
-    values = torch.from_numpy(pixels).to(device, memory_format=torch.channels_last).float() / 255
+    mean, std = _statistics(device)
+    return values.contiguous(memory_format=torch.channels_last).float().div_(255).sub_(mean).div_(std)
+
+
+@cache
+def _statistics(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return `MEAN` and `STD` on the device; a copy in each step would make the host wait for the step."""
+    import torch
+
     mean, std = (torch.tensor(x, device=device).view(1, 3, 1, 1) for x in (MEAN, STD))
-    return (values - mean) / std
+    return mean, std
 
 
 def length(training: Training, images: int) -> int:

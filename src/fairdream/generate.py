@@ -18,7 +18,7 @@ from fairdream.device import best_device, inference_dtype
 from fairdream.errors import UserError
 from fairdream.files import atomic, exclusive, write_text
 from fairdream.identity import digest, file_digest, seed_of
-from fairdream.images import encode_png, write_shard
+from fairdream.images import encode_png, merge_shards, write_shard
 from fairdream.job import LOGGER, progress
 
 if TYPE_CHECKING:
@@ -86,17 +86,17 @@ def generate(
             return
         folder = Path(store, "batches", digest([*made_of, batch_size])[:32])
         pipeline = None
-        rows: list[dict[str, Any]] = []
+        parts: list[Path] = []
         for first in progress(range(start, stop, batch_size), f"Drawing {group} with {subject}"):
             part = folder / f"{first:06d}.parquet"
             if not part.is_file():
                 pipeline = pipeline or load_pipeline(model_path(model), adapter, config)
                 indices = range(first, min(first + batch_size, stop))
                 write_shard(part, draw(pipeline, group, subject, indices, config), {})
-            rows += [{**row, "image": row["image"]["bytes"]} for row in pq.read_table(part).to_pylist()]
-        redrawn = sum(row["redraws"] for row in rows)
-        LOGGER.info("%d images, %d redrawn because they were NaN, black or flat", len(rows), redrawn)
-        write_shard(images, rows, {"redrawn": str(redrawn)})
+            parts.append(part)
+        redrawn = sum(sum(pq.read_table(part, columns=["redraws"])["redraws"].to_pylist()) for part in parts)
+        LOGGER.info("%d images, %d redrawn because they were NaN, black or flat", stop - start, redrawn)
+        merge_shards(parts, images, {"redrawn": str(redrawn)})
         write_text(finished, json.dumps({"path": images, "sha256": file_digest(images)}) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -7,7 +7,7 @@ Hugging Face `datasets` reads as images.
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+# Images are compressed already; small row groups let a reader take a few.
+ROW_GROUP = 100
 
 
 def open_rgb(source: str | Path | bytes) -> Image.Image:
@@ -55,11 +57,39 @@ def write_shard(path: str | Path, rows: Sequence[dict[str, Any]], metadata: dict
         {n: pa.array(values, type=IMAGE_TYPE if n == "image" else None) for n, values in columns.items()}
     ).replace_schema_metadata({"huggingface": '{"info": {"features": {"image": {"_type": "Image"}}}}', **metadata})
     with atomic(path) as temporary:
-        # images are compressed already; small row groups let a reader take a few
-        pq.write_table(table, temporary, compression="none", row_group_size=100)
+        pq.write_table(table, temporary, compression="none", row_group_size=ROW_GROUP)
+
+
+def merge_shards(parts: Sequence[str | Path], path: str | Path, metadata: dict[str, str]) -> None:
+    """Write the rows of shards one after the other as one, the same file as `write_shard` makes of them all.
+
+    A row group of images is in memory at a time.
+    """
+    schema = pq.read_schema(parts[0])
+    schema = schema.with_metadata({**(schema.metadata or {}), **metadata})
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="none") as writer:
+        waiting = schema.empty_table()
+        for part in parts:
+            with pq.ParquetFile(part) as file:
+                for batch in file.iter_batches(batch_size=ROW_GROUP):
+                    rows = pa.Table.from_batches([batch]).replace_schema_metadata(schema.metadata)
+                    waiting = pa.concat_tables([waiting, rows])
+                    if len(waiting) >= ROW_GROUP:
+                        writer.write_table(waiting.slice(0, ROW_GROUP))
+                        waiting = waiting.slice(ROW_GROUP)
+        if len(waiting):
+            writer.write_table(waiting)
+
+
+def iter_pngs(path: str | Path) -> Iterator[tuple[str, bytes]]:
+    """Yield id and PNG bytes of a shard's images; a row group is in memory at a time."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=ROW_GROUP, columns=["id", "image"]):
+            images = batch.column("image").field("bytes")
+            for name, png in zip(batch.column("id"), images, strict=True):
+                yield name.as_py(), png.as_py()
 
 
 def read_pngs(path: str | Path) -> dict[str, bytes]:
     """Return the PNG bytes of a shard's images by id."""
-    table = pq.read_table(path, columns=["id", "image"])
-    return {row["id"]: row["image"]["bytes"] for row in table.to_pylist()}
+    return dict(iter_pngs(path))

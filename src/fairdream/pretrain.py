@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,13 +13,16 @@ from fairdream.bias import label_of
 from fairdream.checkpoint import Checkpoint
 from fairdream.config import EncoderModel, GroupDroValues, JttValues, PretrainValues
 from fairdream.device import best_device
+from fairdream.errors import UserError
 from fairdream.identity import digest, file_digest, seed_of
-from fairdream.images import read_pngs
+from fairdream.images import iter_pngs
 from fairdream.job import LOGGER, stop_asked
+from fairdream.pixels import Pixels
 from fairdream.training import Loss, contrastive_loss, group_dro_loss, train_network
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     import torch
 
 # Endings of the checkpoints, of JTT's first training and of the one that counts.
@@ -60,8 +64,9 @@ def pretrain(
     import torch
 
     sources, groups = _images(selected, split)
+    count = len(groups)
     labels = np.array([config.labels.index(label_of(group)) for group in groups])
-    strata = {"group": groups, "class": labels, "all": np.zeros(len(groups), np.int64)}[config.batches]
+    strata = {"group": groups, "class": labels, "all": np.zeros(count, np.int64)}[config.batches]
     device = best_device()
     targets = torch.from_numpy(labels).to(device)
     loss = (
@@ -69,10 +74,10 @@ def pretrain(
         if config.gdro
         else contrastive_loss(targets, config.beta, config.temperature)
     )
-    steps = classifier.length(config, len(sources))
-    LOGGER.info("%d images, %d steps of %s", len(sources), steps, config.optimizer)
+    steps = classifier.length(config, count)
+    LOGGER.info("%d images, %d steps of %s", count, steps, config.optimizer)
     with tempfile.TemporaryDirectory() as folder, stop_asked() as stopping:
-        pixels = classifier.decode(sources, config.image_size, folder)
+        pixels = classifier.decode(sources, count, config.image_size, folder)
         identity = digest([config.model_dump(), seed, code, model_identity(weights), _made_of(selected, split)])
         saves = [Checkpoint(Path(stage1).with_suffix(f".{part}"), identity, stopping) for part in PARTS]
         if config.jtt:
@@ -91,18 +96,28 @@ def pretrain(
         save.remove()
 
 
-def _images(selected: str | None, split: str | None) -> tuple[list[Any], np.ndarray]:
-    """Return paths or encoded bytes, and groups (n,)."""
+def _images(selected: str | None, split: str | None) -> tuple[Iterable[tuple[int, Any]], np.ndarray]:
+    """Return the row and the path or encoded bytes of each image, and the groups (n,)."""
     import pandas as pd
 
     if selected is not None:
         chosen = pd.read_parquet(selected)
-        pngs = {name: png for shard in chosen["shard"].unique() for name, png in read_pngs(shard).items()}
-        return [pngs[name] for name in chosen["id"]], chosen["group"].to_numpy(str)
+        return _pngs(chosen), chosen["group"].to_numpy(str)
     rows = pd.read_parquet(split)
     rows = rows[rows["split"] == "train"]
     paths = [Path(folder, path) for folder, path in zip(rows["folder"], rows["path"], strict=True)]
-    return paths, rows["group"].to_numpy(str)
+    return enumerate(paths), rows["group"].to_numpy(str)
+
+
+def _pngs(chosen: pd.DataFrame) -> Iterator[tuple[int, bytes]]:
+    """Yield row and PNG of the chosen images, shard by shard: those of all would not fit into memory."""
+    for shard, rows in chosen["id"].groupby(chosen["shard"], sort=False):
+        row_of = {name: row for row, name in rows.items()}
+        for name, png in iter_pngs(shard):
+            if name in row_of:
+                yield row_of.pop(name), png
+        if row_of:
+            raise UserError(f"{shard}: image {min(row_of)} was selected and is not there")
 
 
 def _made_of(selected: str | None, split: str | None) -> list[Any]:
@@ -117,7 +132,7 @@ def _made_of(selected: str | None, split: str | None) -> list[Any]:
 
 
 def _train(
-    pixels: np.ndarray,
+    pixels: Pixels,
     strata: np.ndarray,
     steps: int,
     loss: Loss,

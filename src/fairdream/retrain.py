@@ -28,6 +28,7 @@ from __future__ import annotations
 import copy
 import tempfile
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ from fairdream.disagreement import disagreement, highest, misclassification
 from fairdream.files import atomic
 from fairdream.identity import digest, file_digest, seed_of
 from fairdream.job import LOGGER, stop_asked
+from fairdream.pixels import Pixels
 from fairdream.training import contrastive_loss, group_dro_loss, optimizer_of, train_network
 
 if TYPE_CHECKING:
@@ -75,7 +77,7 @@ def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, 
     rows["class"] = rows["label"].map({name: number for number, name in enumerate(labels)}).astype(np.int64)
     sources = [Path(folder, path) for folder, path in zip(rows["folder"], rows["path"], strict=True)]
     with tempfile.TemporaryDirectory() as folder, stop_asked() as stopping:
-        pixels = classifier.decode(sources, image_size, folder)
+        pixels = classifier.decode(enumerate(sources), len(sources), image_size, folder)
         identity = digest([config.model_dump(), seed, code, file_digest(stage1), file_digest(split)])
         checkpoint = Checkpoint(Path(weights).with_suffix(".checkpoint"), identity, stopping)
         if config.augmentation:
@@ -88,8 +90,8 @@ def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, 
             _dfr(network.head, features, rows, seed, config.dfr)
         elif config.training and not config.augmentation:
             chosen = _training_images(rows, config.recipe, seed)
-            classes = rows["class"].to_numpy()[chosen]
-            fit_last_layer(network.head, features[chosen], classes, seed, config.training, config.training.beta)
+            classes = rows["class"].to_numpy()
+            fit_last_layer(network.head, features, classes, seed, config.training, config.training.beta, chosen)
     probabilities = network.head(features).softmax(dim=1).detach().cpu().numpy()
     predicted = probabilities.argmax(axis=1)
     table = rows[["id", "split", "group", "label"]].assign(
@@ -114,7 +116,7 @@ def _training_images(rows: pd.DataFrame, recipe: str, seed: int) -> np.ndarray:
 
 def _train_all(
     network: torch.nn.Module,
-    pixels: np.ndarray,
+    pixels: Pixels,
     rows: pd.DataFrame,
     seed: int,
     config: RetrainJob,
@@ -141,20 +143,10 @@ def _train_all(
     generator = np.random.default_rng(seed_of("stage 2", seed))
     torch.manual_seed(seed_of("stage 2", seed))
     batches = classifier.balanced_batches(strata, config.training.batch_size, steps, generator, "Stage 2")
-    images = _Rows(pixels, chosen)
+    images = pixels.subset(chosen)
     train_network(
         network, images, batches, steps, loss, config.training, config.augmentation, device, checkpoint=checkpoint
     )
-
-
-class _Rows:
-    """Some rows of an array on disk, in an order of their own, read when asked for."""
-
-    def __init__(self, pixels: np.ndarray, rows: np.ndarray) -> None:
-        self.pixels, self.rows = pixels, rows
-
-    def __getitem__(self, batch: np.ndarray) -> np.ndarray:
-        return self.pixels[self.rows[batch]]
 
 
 def fit_last_layer(
@@ -164,29 +156,40 @@ def fit_last_layer(
     seed: int,
     config: Training,
     beta: float = 1.0,
+    chosen: np.ndarray | None = None,
 ) -> None:
-    """Minimise beta * CE of a last layer on features (n, d) of classes (n,), every class equally often in a batch."""
+    """Minimise beta * CE of a last layer on features (n, d) of classes (n,), every class equally often in a batch.
+
+    Parameters
+    ----------
+    chosen
+        (m,) rows of the images to learn from, which are not copied; ``None``: all.
+    """
     import numpy as np
     import torch
     import torch.nn.functional as F
 
     head.requires_grad_(True)
-    targets = torch.from_numpy(classes).to(features.device)
+    targets = torch.tensor(classes, device=features.device)
     optimizer = optimizer_of(head.parameters(), config)
-    steps = classifier.length(config, len(features))
-    LOGGER.info("%d images, %d steps of %s", len(features), steps, config.optimizer)
+    chosen = np.arange(len(features)) if chosen is None else chosen
+    steps = classifier.length(config, len(chosen))
+    LOGGER.info("%d images, %d steps of %s", len(chosen), steps, config.optimizer)
     generator = np.random.default_rng(seed_of("stage 2", seed))
-    for batch in classifier.balanced_batches(classes, config.batch_size, steps, generator, "Stage 2"):
-        loss = beta * F.cross_entropy(head(features[batch]), targets[batch])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+    batches = classifier.balanced_batches(classes[chosen], config.batch_size, steps, generator, "Stage 2")
+    # the rows of many steps go to the device at once: a copy in each step would make the host wait for the one before
+    while some := list(islice(batches, 1000)):
+        for rows in torch.from_numpy(chosen[np.stack(some)]).to(features.device):
+            loss = beta * F.cross_entropy(head(features[rows]), targets[rows])
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
 
 
 def _self(
     network: torch.nn.Module,
     stage1: str,
-    pixels: np.ndarray,
+    pixels: Pixels,
     features: torch.Tensor,
     rows: pd.DataFrame,
     seed: int,
@@ -228,7 +231,7 @@ def _self(
 def _scores(
     network: torch.nn.Module,
     stage1: str,
-    pixels: np.ndarray,
+    pixels: Pixels,
     features: torch.Tensor,
     classes: np.ndarray,
     pool: np.ndarray,
@@ -254,7 +257,7 @@ def _scores(
     else:
         for name in classifier.checkpoints(stage1):
             early, _, _ = classifier.load(stage1, name)
-            other = classifier.predict(early.to(device), pixels[np.sort(pool)], device)
+            other = classifier.predict(early.to(device), pixels.subset(np.sort(pool)), device)
             other = other[np.argsort(np.argsort(pool))]  # read in order, returned in the pool's
             if config.score == "early_stop_misclassification":
                 yield name, misclassification(other, targets)

@@ -13,6 +13,7 @@ from fairdream.checkpoint import Checkpoint
 from fairdream.config import Augmentation, Training
 from fairdream.errors import UserError
 from fairdream.losses import stage_loss
+from fairdream.pixels import Pixels, feed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,12 +27,12 @@ class Loss:
     Attributes
     ----------
     of
-        (logits (b, c), features (b, d), indices of the batch (b,)) -> loss.
+        (logits (b, c), features (b, d), rows of the batch (b,)) -> loss.
     state
         Tensors that it changes in place from step to step.
     """
 
-    of: Callable[[torch.Tensor, torch.Tensor, np.ndarray], torch.Tensor]
+    of: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
     state: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
@@ -54,7 +55,7 @@ def group_dro_loss(
     robust = GroupDRO(torch.from_numpy(counts).to(device), step_size, adjustment)
     numbers = torch.from_numpy(numbers).to(device)
 
-    def loss(logits: torch.Tensor, features: torch.Tensor, batch: np.ndarray) -> torch.Tensor:
+    def loss(logits: torch.Tensor, features: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
         return robust(F.cross_entropy(logits, targets[batch], reduction="none"), numbers[batch])
 
     return Loss(loss, {"weights": robust.weights})
@@ -73,7 +74,7 @@ def optimizer_of(parameters: Iterable, config: Training) -> torch.optim.Optimize
 
 def train_network(
     network: torch.nn.Module,
-    pixels: np.ndarray,
+    pixels: Pixels,
     batches: Iterable[np.ndarray],
     steps: int,
     loss: Loss,
@@ -88,9 +89,9 @@ def train_network(
     Parameters
     ----------
     pixels
-        (n, 3, h, w) bytes, as `classifier.decode` gives them.
+        The images, as `classifier.decode` gives them.
     batches
-        `steps` arrays of indices into `pixels`.
+        `steps` arrays of rows of `pixels`.
     keep_at
         Number of steps done -> name of the copy.
     checkpoint
@@ -110,11 +111,11 @@ def train_network(
     if found:
         start, state = found
         _restore(state, network, optimizer, loss, kept)
-    for step, batch in enumerate(islice(batches, start, None), start):
+    for step, (batch, values) in enumerate(feed(pixels, islice(batches, start, None), device), start):
         if config.schedule == "cosine":
             for group in optimizer.param_groups:
                 group["lr"] = config.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
-        inputs = augment(classifier.to_input(pixels[batch], device), augmentation)
+        inputs = augment(classifier.to_input(values, device), augmentation)
         features = network.encoder(inputs)  # (b, d)
         value = loss.of(network.head(features), features, batch)
         optimizer.zero_grad(set_to_none=True)
@@ -187,8 +188,9 @@ def augment(inputs: torch.Tensor, config: Augmentation) -> torch.Tensor:
     scale = (config.crop_scale + (1 - config.crop_scale) * torch.rand(count)).sqrt()
     shift = (2 * torch.rand(count, 2) - 1) * (1 - scale)[:, None]
     flip = 1 - 2 * (torch.rand(count) < 0.5).float() if config.flip else torch.ones(count)
-    theta = torch.zeros(count, 2, 3)
+    # random numbers are the CPU's on every device; what goes over are 24 bytes an image, not its grid
+    theta = torch.zeros(count, 2, 3, pin_memory=device.type == "cuda")
     theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = scale * flip, scale, shift
-    grid = F.affine_grid(theta, list(inputs.shape), align_corners=False).to(device)
+    grid = F.affine_grid(theta.to(device, non_blocking=True), list(inputs.shape), align_corners=False)
     views = F.grid_sample(inputs, grid, padding_mode="reflection", align_corners=False)
     return views.contiguous(memory_format=torch.channels_last)

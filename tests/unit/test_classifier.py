@@ -51,15 +51,15 @@ def test_images_of_any_shape_are_resized_and_cropped_in_the_middle(tmp_path):
     wide[:, 16:32] = (10, 20, 30)
     Image.fromarray(wide).save(tmp_path / "wide.png")
     sources = [tmp_path / "wide.png", encode_png(Image.new("L", (9, 30), 7)), encode_png(Image.new("RGB", (16, 16)))]
-    pixels = classifier.decode(sources, 16, str(tmp_path))
+    pixels = classifier.decode(enumerate(sources), 3, 16, str(tmp_path))
     assert pixels.shape == (3, 3, 16, 16)
-    assert pixels.dtype == np.uint8
+    assert pixels[:].dtype == np.uint8
     assert (pixels[0] == np.array([10, 20, 30]).reshape(3, 1, 1)).all()
     assert (pixels[1] == 7).all()
 
 
 def test_input_is_normalised():
-    pixels = np.full((2, 3, 4, 4), 255, np.uint8)
+    pixels = torch.full((2, 3, 4, 4), 255, dtype=torch.uint8)
     values = classifier.to_input(pixels, torch.device("cpu"))
     expected = [(1 - mean) / std for mean, std in zip(classifier.MEAN, classifier.STD, strict=True)]
     assert values.shape == (2, 3, 4, 4)
