@@ -22,3 +22,14 @@ def inference_dtype(device: torch.device) -> torch.dtype:
     if device.type != "cuda":
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def allow_tf32(device: torch.device) -> None:
+    """Let float32 products run on the tensor cores of an NVIDIA GPU (10 bits of mantissa, sums in float32).
+
+    cuDNN's convolutions do so already, PyTorch's default; matrix products do from here on.
+    """
+    import torch
+
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")

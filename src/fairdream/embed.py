@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fairdream.basemodel import model_identity
 from fairdream.config import ClipModel
 from fairdream.files import atomic
 from fairdream.identity import digest
 from fairdream.job import LOGGER
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PART = 4096  # images that are kept together: a minute of a GPU
 
 
 def embed(index: str, model: str, embeddings: str, store: str, config: ClipModel, batch_size: int) -> None:
@@ -20,38 +26,66 @@ def embed(index: str, model: str, embeddings: str, store: str, config: ClipModel
     Parameters
     ----------
     model
-        Manifest of the CLIP weights; with the configuration it names the cache in `store`.
+        Manifest of the CLIP weights; with the configuration it names the cache in `store`, a folder of finished parts:
+        a killed job goes on behind the last one.
     batch_size
         Images a forward pass.
     """
     import numpy as np
     import pandas as pd
-    from safetensors.numpy import load_file, save_file
+    from safetensors.numpy import load_file
 
     table = pd.read_parquet(index)
     table = table[table["split"] == "train"].drop_duplicates("sha256").sort_values("sha256")
-    cache = Path(store, "embeddings", f"{digest([config.model_dump(), model_identity(model)])[:32]}.safetensors")
-    known: dict[str, np.ndarray] = {}
-    if cache.is_file():
-        stored = load_file(cache)
-        known = {bytes(key).hex(): row for key, row in zip(stored["sha256"], stored["embeddings"], strict=True)}
-    new = table[~table["sha256"].isin(known.keys())]
+    cache = Path(store, "embeddings", digest([config.model_dump(), model_identity(model)])[:32])
+    place: dict[str, tuple[Path, int]] = {}
+    for part in sorted(cache.glob("*.safetensors")):
+        place |= _places(part, load_file(part)["sha256"])
+    new = table[~table["sha256"].isin(place.keys())]
     LOGGER.info("%d images, %d of them to encode", len(table), len(new))
     if len(new):
         from fairdream.clip import Clip
         from fairdream.images import open_rgb
 
-        paths = [Path(f, p) for f, p in zip(new["folder"], new["path"], strict=True)]
-        known |= dict(zip(new["sha256"], Clip(config, model).embed_images(open_rgb, paths, batch_size), strict=True))
-        _save(save_file, cache, known)
-    _save(save_file, embeddings, {sha: known[sha] for sha in table["sha256"]})
+        clip = Clip(config, model)
+        for start in range(0, len(new), PART):
+            some = new.iloc[start : start + PART]
+            paths = [Path(folder, path) for folder, path in zip(some["folder"], some["path"], strict=True)]
+            values = clip.embed_images(open_rgb, paths, len(paths), batch_size)
+            keys = np.array([list(bytes.fromhex(sha)) for sha in some["sha256"]], np.uint8)
+            part = cache / f"{digest(some['sha256'].tolist())[:32]}.safetensors"
+            _save(part, values, keys)
+            place |= _places(part, keys)
+    keys = np.array([list(bytes.fromhex(sha)) for sha in table["sha256"]], np.uint8).reshape(len(table), 32)
+    _save(embeddings, _gather([place[sha] for sha in table["sha256"]]), keys)
 
 
-def _save(save_file, path: str | Path, rows: dict) -> None:
+def _places(part: Path, keys: np.ndarray) -> dict[str, tuple[Path, int]]:
+    """Return the file and row of each content hash (n, 32) in a part of the cache."""
+    return {bytes(key).hex(): (part, row) for row, key in enumerate(keys)}
+
+
+def _gather(places: list[tuple[Path, int]]) -> np.ndarray:
+    """Return the embeddings (n, d) that lie at some places; a part is in memory at a time."""
     import numpy as np
+    from safetensors.numpy import load_file
 
-    names = sorted(rows)
-    keys = np.array([list(bytes.fromhex(name)) for name in names], np.uint8).reshape(len(names), 32)
-    values = np.stack([rows[name] for name in names])
+    wanted: dict[Path, list[tuple[int, int]]] = {}
+    for position, (part, row) in enumerate(places):
+        wanted.setdefault(part, []).append((position, row))
+    values = None
+    for part, pairs in wanted.items():
+        stored = load_file(part)["embeddings"]
+        if values is None:
+            values = np.empty((len(places), stored.shape[1]), np.float32)
+        positions, rows = np.array(pairs).T
+        values[positions] = stored[rows]
+    assert values is not None
+    return values
+
+
+def _save(path: str | Path, values: np.ndarray, keys: np.ndarray) -> None:
+    from safetensors.numpy import save_file
+
     with atomic(path) as temporary:
-        save_file({"embeddings": np.ascontiguousarray(values), "sha256": keys}, temporary)
+        save_file({"embeddings": values, "sha256": keys}, temporary)

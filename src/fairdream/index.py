@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from fairdream.config import Source
 from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.job import LOGGER
+from fairdream.prefetch import prefetch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,8 +139,7 @@ def _open_all(paths: list[Path]) -> None:
         return None
 
     # decoding releases the interpreter's lock
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        problems = [text for text in pool.map(problem, paths, chunksize=64) if text]
+    problems = [text for text in prefetch(problem, paths, workers=8, depth=256) if text]
     if problems:
         raise UserError(f"{len(problems)} image(s) cannot be opened:\n" + "\n".join(problems[:20]))
 

@@ -12,7 +12,7 @@ from fairdream.basemodel import model_identity
 from fairdream.bias import label_of
 from fairdream.checkpoint import Checkpoint
 from fairdream.config import EncoderModel, GroupDroValues, JttValues, PretrainValues
-from fairdream.device import best_device
+from fairdream.device import allow_tf32, best_device
 from fairdream.errors import UserError
 from fairdream.identity import digest, file_digest, seed_of
 from fairdream.images import iter_pngs
@@ -68,6 +68,7 @@ def pretrain(
     labels = np.array([config.labels.index(label_of(group)) for group in groups])
     strata = {"group": groups, "class": labels, "all": np.zeros(count, np.int64)}[config.batches]
     device = best_device()
+    allow_tf32(device)
     targets = torch.from_numpy(labels).to(device)
     loss = (
         group_dro_loss(targets, groups, config.gdro.step_size, config.gdro.adjustment, device)

@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING
 from fairdream import classifier, dfr
 from fairdream.checkpoint import Checkpoint
 from fairdream.config import Augmentation, DfrValues, GroupDroValues, RetrainValues, Section, SelfValues, Training
-from fairdream.device import best_device
+from fairdream.device import allow_tf32, best_device
 from fairdream.disagreement import disagreement, highest, misclassification
 from fairdream.files import atomic
 from fairdream.identity import digest, file_digest, seed_of
@@ -71,6 +71,7 @@ def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, 
     import pandas as pd
 
     device = best_device()
+    allow_tf32(device)
     network, labels, image_size = classifier.load(stage1)
     network.to(device)
     rows = pd.read_parquet(split)

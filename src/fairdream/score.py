@@ -9,7 +9,7 @@ from __future__ import annotations
 from fairdream.clip import Clip
 from fairdream.config import ClipModel, Section
 from fairdream.files import atomic
-from fairdream.images import open_rgb, read_pngs
+from fairdream.images import iter_pngs, open_rgb
 
 
 class ScoreJob(Section):
@@ -33,13 +33,14 @@ def score(images: str, model: str, scores: str, config: ScoreJob, batch_size: in
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    pngs = read_pngs(images)
+    names = pq.read_table(images, columns=["id"])["id"]
     clip = Clip(config.clip, model)
-    embeddings = clip.embed_images(open_rgb, list(pngs.values()), batch_size)  # (n, d)
+    pngs = (png for _, png in iter_pngs(images))
+    embeddings = clip.embed_images(open_rgb, pngs, len(names), batch_size)  # (n, d)
     label = embeddings @ clip.embed_text(config.prompt)  # (n,)
     table = pa.table(
         {
-            "id": list(pngs),
+            "id": names,
             "clip_label": pa.array(label.astype(np.float64)),
             "embedding": pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), embeddings.shape[1]),
         }

@@ -67,21 +67,27 @@ def _clip_scores(images: list[str], scores: list[str], centroids: str, config: S
     """Return all images with the terms of eq. 1 and their sum."""
     import numpy as np
     import pandas as pd
+    import pyarrow.parquet as pq
     from safetensors.numpy import load_file
 
     assert config.alpha is not None
     centers = load_file(centroids)
     tables = []
     for shard, path in zip(images, scores, strict=True):
-        table = pd.read_parquet(path)
-        tables.append(table.assign(shard=shard, group=table["id"].str.split("/").str[0]))
+        # of an embedding only its product stays: those of all images would not fit into memory
+        stored = pq.read_table(path)
+        table = stored.drop_columns("embedding").to_pandas()
+        table = table.assign(shard=shard, group=table["id"].str.split("/").str[0], clip_centroid=0.0)
+        vectors = stored["embedding"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)  # (n, d)
+        for group, rows in table.groupby("group").indices.items():
+            product = vectors[rows].astype(np.float64) @ centers[str(group)].astype(np.float64)
+            table.loc[rows, "clip_centroid"] = product
+        tables.append(table)
     scored = []
     for group, rows in pd.concat(tables).groupby("group"):
-        vectors = np.stack(rows["embedding"].to_list()).astype(np.float64)
-        centroid = vectors @ centers[str(group)].astype(np.float64)
-        label = rows["clip_label"].to_numpy()
+        label, centroid = rows["clip_label"].to_numpy(), rows["clip_centroid"].to_numpy()
         score = clip_score(label, centroid, config.alpha[str(group)], config.standardize)
-        scored.append(rows.drop(columns="embedding").assign(clip_centroid=centroid, score=score))
+        scored.append(rows.assign(score=score))
     return pd.concat(scored)
 
 

@@ -51,14 +51,13 @@ def subjects(
 
     table = pd.read_parquet(split)
     table = table[table["split"] == "train"]
-    vectors = _vectors(embeddings) if clusters is not None and embeddings else {}
+    row_of, vectors = _vectors(embeddings) if clusters is not None and embeddings else ({}, None)
     members: dict[str, pd.DataFrame] = {}
     for group in groups:
         rows = table[table["group"] == group].sort_values("id", ignore_index=True)
         if clusters is not None:
-            import numpy as np
-
-            points = np.stack([vectors[sha] for sha in rows["sha256"]])
+            assert vectors is not None
+            points = vectors[[row_of[sha] for sha in rows["sha256"]]]
             assignment = cluster(points, clusters, min_cluster_size, n_init, seed)
             for number in range(clusters):
                 members[f"{group}-c{number:02d}"] = rows[assignment == number]
@@ -111,8 +110,9 @@ def cluster(points: np.ndarray, k: int, smallest: int, n_init: int, seed: int) -
     return np.array([rank[number] for number in assignment])
 
 
-def _vectors(embeddings: str) -> dict[str, np.ndarray]:
+def _vectors(embeddings: str) -> tuple[dict[str, int], np.ndarray]:
+    """Return the row of each content hash, and the embeddings (n, d)."""
     from safetensors.numpy import load_file
 
     stored = load_file(embeddings)
-    return {bytes(key).hex(): row for key, row in zip(stored["sha256"], stored["embeddings"], strict=True)}
+    return {bytes(key).hex(): row for row, key in enumerate(stored["sha256"])}, stored["embeddings"]

@@ -209,7 +209,7 @@ def test_openai_s_clip_at_full_size_is_what_open_clip_makes_of_its_tag(tmp_path)
     (tmp_path / "clip.json").write_text(json.dumps(manifest))
     clip = Clip(ClipModel(name="ViT-L-14", pretrained="openai"), str(tmp_path / "clip.json"))
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 50, 3), np.uint8))
-    found = clip.embed_images(lambda source: source, [image], 1)
+    found = clip.embed_images(lambda source: source, [image], 1, 1)
     preprocess = open_clip.image_transform(
         224, is_train=False, mean=open_clip.OPENAI_DATASET_MEAN, std=open_clip.OPENAI_DATASET_STD
     )
