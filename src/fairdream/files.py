@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -38,6 +38,27 @@ def exclusive(path: str | Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path):
         yield
+
+
+@contextmanager
+def claim(paths: Iterable[str | Path], most: int) -> Iterator[list[Path]]:
+    """Hold those of some locks that are free, at the most so many, without waiting for any; give their paths."""
+    from filelock import FileLock, Timeout
+
+    with ExitStack() as held:
+        mine: list[Path] = []
+        for path in map(Path, paths):
+            if len(mine) == most:
+                break
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            held.callback(lock.release)
+            mine.append(path)
+        yield mine
 
 
 def write_text(path: str | Path, text: str) -> None:

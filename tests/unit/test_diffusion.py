@@ -25,9 +25,11 @@ from safetensors.torch import load_file  # noqa: E402
 
 from fairdream import finetune as finetuning  # noqa: E402
 from fairdream import generate as generation  # noqa: E402
+from fairdream import tuning  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.fetch_model import fetch_model  # noqa: E402
-from fairdream.finetune import WEIGHTS, FinetuneJob, finetune  # noqa: E402
+from fairdream.finetune import FinetuneJob, finetune  # noqa: E402
+from fairdream.adapters import WEIGHTS  # noqa: E402
 from fairdream.generate import GenerateJob, generate  # noqa: E402
 from fairdream.identity import file_digest  # noqa: E402
 
@@ -194,24 +196,24 @@ def test_a_killed_training_goes_on_exactly(base, monkeypatch):
     values = {"steps": 8}
     whole = load_file(train(base, store="whole", out="whole", **values))
 
-    monkeypatch.setattr(finetuning, "CHECKPOINT_EVERY", 0)
-    monkeypatch.setattr(finetuning, "HISTORY_EVERY", 2)
-    save = finetuning._save_checkpoint
+    monkeypatch.setattr(tuning, "CHECKPOINT_EVERY", 0)
+    monkeypatch.setattr(tuning, "HISTORY_EVERY", 2)
+    save = tuning.save_checkpoint
 
-    def save_and_die(path, named, optimizer, rows):
-        save(path, named, optimizer, rows)
-        if rows[-1]["step"] == 4:
+    def save_and_die(path, row, losses, step, rows):
+        save(path, row, losses, step, rows)
+        if step == 4:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(finetuning, "_save_checkpoint", save_and_die)
+    monkeypatch.setattr(tuning, "save_checkpoint", save_and_die)
     with pytest.raises(KeyboardInterrupt):
         train(base, store="killed", out="killed", **values)
     assert not (base / "killed" / WEIGHTS).exists()
     (checkpoint,) = (base / "killed").rglob("checkpoint.safetensors")
 
     steps = []
-    batch = finetuning._batch
-    monkeypatch.setattr(finetuning, "_batch", lambda step, *rest: steps.append(step) or batch(step, *rest))
+    batch = tuning._batch
+    monkeypatch.setattr(tuning, "_batch", lambda step, *rest: steps.append(step) or batch(step, *rest))
     resumed = load_file(train(base, store="killed", out="killed", **values))
     assert steps == [4, 5, 6, 7], "only the lost steps are done again"
     assert not checkpoint.exists()
@@ -225,9 +227,9 @@ def test_a_killed_training_goes_on_exactly(base, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_signal_saves_the_training_and_stops_it(base, monkeypatch, number):
-    monkeypatch.setattr(finetuning, "HISTORY_EVERY", 2)
+    monkeypatch.setattr(tuning, "HISTORY_EVERY", 2)
     values = {"steps": 8}
-    batch = finetuning._batch
+    batch = tuning._batch
     steps = []
 
     def send(step, *rest):
@@ -237,7 +239,7 @@ def test_a_signal_saves_the_training_and_stops_it(base, monkeypatch, number):
         return batch(step, *rest)
 
     before = signal.getsignal(number)
-    monkeypatch.setattr(finetuning, "_batch", send)
+    monkeypatch.setattr(tuning, "_batch", send)
     store = f"signal{number}"
     with pytest.raises(UserError, match=r"even-land: asked to stop; saved at step 4"):
         train(base, store=store, out=store, **values)
@@ -276,10 +278,10 @@ def test_of_two_jobs_that_race_for_one_adapter_one_trains_it(base):
 
 
 def test_every_image_is_seen_once_an_epoch_in_an_order_of_its_own():
-    seen = [image for step in range(5) for image in finetuning._batch(step, 5, 2, (0, "s"))]
+    seen = [image for step in range(5) for image in tuning._batch(step, 5, 2, (0, "s"))]
     assert sorted(seen[:5]) == sorted(seen[5:]) == [0, 1, 2, 3, 4]
-    assert seen[:5] != [image for step in range(5) for image in finetuning._batch(step, 5, 2, (1, "s"))][:5]
-    assert len(finetuning._batch(0, 1, 3, (0, "s"))) == 3
+    assert seen[:5] != [image for step in range(5) for image in tuning._batch(step, 5, 2, (1, "s"))][:5]
+    assert len(tuning._batch(0, 1, 3, (0, "s"))) == 3
 
 
 def test_a_loss_that_is_no_number_stops_with_the_key_to_lower(base):

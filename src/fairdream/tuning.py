@@ -1,0 +1,340 @@
+"""The training of a pool of adapters: what they learn from, and the one loop, for one adapter as for many.
+
+Notable choices:
+
+- The loss is the noise-prediction error of DDPM (Ho et al. 2020, eq. 14), as in diffusers' `train_dreambooth_lora.py`.
+- Posteriors of the VAE (mean and standard deviation, so that each step still draws a fresh sample) and the text
+  embeddings are computed once; the VAE and the text encoder then leave memory.
+- Adapter weights stay in float32 over a half-precision base: bfloat16 would round AdamW's small updates to nothing.
+- Every random number derives from (seed, subject, step), so a training that was killed goes on exactly, and an adapter
+  is the same whichever others are trained beside it, to rounding.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairdream.adapters import Rows, load_checkpoint, save_checkpoint
+from fairdream.basemodel import NO_CHECKER, load_quietly
+from fairdream.config import FinetuneValues
+from fairdream.device import best_device, inference_dtype
+from fairdream.errors import UserError
+from fairdream.identity import seed_of
+from fairdream.images import open_rgb
+from fairdream.job import LOGGER, progress
+
+if TYPE_CHECKING:
+    import torch
+
+    from fairdream.pool import Pool
+
+HISTORY_EVERY = 10  # steps
+CHECKPOINT_EVERY = 120  # seconds
+
+
+class FinetuneJob(FinetuneValues):
+    """What one adapter's training needs beside its images."""
+
+    prompt: str
+    token: str | None
+    seed: int
+
+
+@dataclass
+class Base:
+    """The frozen UNet on the training device."""
+
+    unet: torch.nn.Module
+    schedule: Any
+
+
+@dataclass
+class Lesson:
+    """A subject's constants on the training device, and how far its training is."""
+
+    name: str
+    text: torch.Tensor  # (1, tokens, d)
+    added: dict[str, torch.Tensor]  # SDXL's further conditions, each (1, d); else empty
+    mean: torch.Tensor  # (images, 4, h, w)
+    std: torch.Tensor  # (images, 4, h, w)
+    checkpoint: Path
+    step: int = 0
+    rows: Rows = field(default_factory=list)
+    losses: list[torch.Tensor] = field(default_factory=list)  # since the last row
+
+
+def load_base(path: str) -> Base:
+    """Load the UNet and the noise schedule of a model."""
+    from diffusers import DDPMScheduler, UNet2DConditionModel
+
+    load_quietly()
+    device = best_device()
+    unet = UNet2DConditionModel.from_pretrained(path, subfolder="unet", dtype=inference_dtype(device)).to(device)
+    return Base(unet.train(), DDPMScheduler.from_pretrained(path, subfolder="scheduler"))
+
+
+def encode(
+    path: str, subjects: dict[str, tuple[str, list[str], Path]], resolution: int
+) -> dict[str, Lesson | UserError]:
+    """Encode the prompt and the images of each subject.
+
+    Parameters
+    ----------
+    path
+        The base model's folder.
+    subjects
+        Subject -> prompt, paths of its images, and where its checkpoint is kept.
+
+    Returns
+    -------
+    dict
+        Subject -> what its training goes by, or why it cannot be trained.
+    """
+    import torch
+    from diffusers import AutoencoderKL, DiffusionPipeline
+
+    load_quietly()
+    device = best_device()
+    dtype = inference_dtype(device)
+    lessons: dict[str, Lesson | UserError] = {}
+    with torch.inference_mode():
+        # the stock pipeline reads the prompt as it will at sampling, with one text encoder or SDXL's two
+        reader = DiffusionPipeline.from_pretrained(path, unet=None, vae=None, dtype=dtype, **NO_CHECKER).to(device)
+        texts = {}
+        for prompt in dict.fromkeys(prompt for prompt, _, _ in subjects.values()):
+            texts[prompt] = reader.encode_prompt(
+                prompt, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
+            )
+        del reader
+        # the VAE of SD 1.x overflows in float16, so it encodes in float32: once, so it costs little
+        vae = AutoencoderKL.from_pretrained(path, subfolder="vae", dtype=torch.float32).to(device)
+        factor = vae.config.scaling_factor
+        for name, (prompt, images, checkpoint) in subjects.items():
+            text, _, *pooled = texts[prompt]
+            added = {}
+            if pooled:
+                # size of the image, crop, size asked for: what the pipeline gives at sampling
+                sizes = [resolution, resolution, 0, 0, resolution, resolution]
+                added = {
+                    "text_embeds": pooled[0].clone(),
+                    "time_ids": torch.tensor([sizes], dtype=dtype, device=device),
+                }
+            posteriors = [vae.encode(_pixels(image, resolution).to(device)).latent_dist for image in images]
+            bad = [image for image, own in zip(images, posteriors, strict=True) if not own.mean.isfinite().all()]
+            if bad:
+                lessons[name] = UserError(f"{bad[0]}: the VAE turns this image into NaN")
+                continue
+            mean, std = (
+                torch.cat([getattr(own, what) for own in posteriors]) * factor for what in ("mean", "std")
+            )
+            lessons[name] = Lesson(name, text, added, mean, std, checkpoint)
+    for lesson in lessons.values():
+        if isinstance(lesson, Lesson):
+            # tensors made under inference mode cannot enter autograd
+            lesson.text, lesson.mean, lesson.std = lesson.text.clone(), lesson.mean.clone(), lesson.std.clone()
+            lesson.added = {key: value.clone() for key, value in lesson.added.items()}
+    return lessons
+
+
+def train(
+    base: Base,
+    lessons: list[Lesson],
+    config: FinetuneJob,
+    finish: Callable[[Lesson, dict[str, torch.Tensor]], None],
+    fail: Callable[[Lesson, UserError], None],
+    stopping: Callable[[], bool] = lambda: False,
+    began: float | None = None,
+) -> None:
+    """Train an adapter for each subject, all at once.
+
+    An adapter with a checkpoint goes on from it, so they may be at different steps. Checkpoints are written every two
+    minutes, and when `stopping` says that the job is to end. One that reaches its last step, or whose loss is not
+    finite, leaves, and the others go on.
+
+    Parameters
+    ----------
+    config
+        Of any of them: they differ in the prompt alone.
+    finish
+        Called with each adapter that is complete, its weights under peft's names.
+    fail
+        Called with each adapter that cannot be trained, and why.
+    began
+        `time.monotonic()` when the pool's loading began: it counts as the first steps' time.
+
+    Raises
+    ------
+    UserError
+        When the training was asked to stop before its end.
+    """
+    import torch
+
+    from fairdream.pool import Pool
+
+    device = lessons[0].mean.device
+    dtype = lessons[0].text.dtype
+    pool = Pool(
+        base.unet,
+        config.target_modules,
+        config.rank,
+        config.alpha,
+        seed_of("adapter", config.seed),
+        len(lessons),
+        half=dtype == torch.float16,
+    )
+    for index, lesson in enumerate(lessons):
+        _resume(pool, index, lesson)
+    lessons = list(lessons)
+    saved = measured = time.monotonic()
+    measured = measured if began is None else began
+    counted = 0  # images since then
+    what = lessons[0].name if len(lessons) == 1 else f"{len(lessons)} adapters"
+    for _ in progress(range(min(lesson.step for lesson in lessons), config.steps), f"Training {what}"):
+        losses = _losses(base, lessons, config, device, dtype)
+        pool.backward(losses)
+        rates = [config.learning_rate * min(1.0, (own.step + 1) / max(1, config.warmup_steps)) for own in lessons]
+        pool.update(torch.tensor(rates), config.weight_decay, config.max_grad_norm)
+        for lesson, loss in zip(lessons, losses.detach().unbind(), strict=True):
+            lesson.losses.append(loss)
+            lesson.step += 1
+        counted += len(lessons) * config.batch_size
+        due = [own for own in lessons if own.step % HISTORY_EVERY == 0 or own.step == config.steps]
+        if not due:
+            continue
+        # the only wait for the device: every tenth step
+        means = torch.stack([torch.stack(own.losses).mean() for own in due]).tolist()
+        now = time.monotonic()
+        speed, counted, measured = counted / (now - measured), 0, now
+        for lesson, mean in zip(due, means, strict=True):
+            lesson.losses = []
+            lesson.rows.append(
+                {
+                    "step": lesson.step,
+                    "loss": mean,
+                    "learning_rate": rates[lessons.index(lesson)],
+                    "images_per_second": speed,
+                    "peak_memory_mb": _peak_memory_mb(device),
+                }
+            )
+            if not math.isfinite(mean):
+                message = f"{lesson.name}: the loss is {mean} at step {lesson.step}; lower finetune.learning_rate"
+                fail(lesson, UserError(message))
+            elif lesson.step == config.steps:
+                finish(lesson, pool.adapter(lessons.index(lesson)))
+        staying = [
+            index
+            for index, own in enumerate(lessons)
+            if own not in due or (own.step < config.steps and math.isfinite(own.rows[-1]["loss"]))
+        ]
+        if len(staying) < len(lessons):
+            lessons = [lessons[index] for index in staying]
+            if not lessons:
+                return
+            pool.keep(staying)
+        asked = stopping()
+        if asked or now - saved > CHECKPOINT_EVERY:
+            for index, lesson in enumerate(lessons):
+                _save(pool, index, lesson)
+            saved = time.monotonic()
+        if asked:
+            where = " and ".join(str(step) for step in sorted({own.step for own in lessons}))
+            raise UserError(f"{what}: asked to stop; saved at step {where}, where the next attempt goes on")
+
+
+def _losses(
+    base: Base, lessons: list[Lesson], config: FinetuneJob, device: torch.device, dtype: torch.dtype
+) -> torch.Tensor:
+    """Return each adapter's loss (n,) at its own step, on images, noise and timesteps of its own streams."""
+    import torch
+
+    size, steps = config.batch_size, base.schedule.config.num_train_timesteps
+    drawn, times, means, stds = [], [], [], []
+    for lesson in lessons:
+        generator = torch.Generator().manual_seed(seed_of("finetune", config.seed, lesson.name, lesson.step))
+        batch = _batch(lesson.step, len(lesson.mean), size, (config.seed, lesson.name))
+        drawn.append(torch.randn((2, size, *lesson.mean.shape[1:]), generator=generator))
+        times.append(torch.randint(0, steps, (size,), generator=generator))
+        means.append(lesson.mean[batch])
+        stds.append(lesson.std[batch])
+    noise_of = torch.cat(drawn, dim=1).to(device)  # (2, n * b, 4, h, w)
+    timesteps = torch.cat(times).to(device)
+    latents = torch.cat(means) + torch.cat(stds) * noise_of[0]
+    noise = noise_of[1]
+    noisy = base.schedule.add_noise(latents, noise, timesteps)
+    text = torch.cat([own.text.expand(size, -1, -1) for own in lessons])
+    added = {key: torch.cat([own.added[key].expand(size, -1) for own in lessons]) for key in lessons[0].added}
+    half = dtype in (torch.bfloat16, torch.float16)
+    with torch.autocast(device.type, dtype) if half else contextlib.nullcontext():
+        predicted = base.unet(noisy.to(dtype), timesteps, text, added_cond_kwargs=added or None).sample
+    target = noise
+    if base.schedule.config.prediction_type == "v_prediction":
+        target = base.schedule.get_velocity(latents, noise, timesteps)
+    return (predicted.float() - target).square().unflatten(0, (len(lessons), size)).flatten(1).mean(1)
+
+
+def _batch(step: int, count: int, size: int, names: tuple) -> list[int]:
+    """Return the images of a step: a new seeded order each epoch, batches running on across its end."""
+    chosen = []
+    for position in range(step * size, (step + 1) * size):
+        epoch, place = divmod(position, count)
+        chosen.append(_order(epoch, count, names)[place])
+    return chosen
+
+
+@lru_cache(maxsize=64)
+def _order(epoch: int, count: int, names: tuple) -> list[int]:
+    import torch
+
+    generator = torch.Generator().manual_seed(seed_of("epoch", *names, epoch))
+    return torch.randperm(count, generator=generator).tolist()
+
+
+def _save(pool: Pool, index: int, lesson: Lesson) -> None:
+    import torch
+
+    losses = torch.stack(lesson.losses) if lesson.losses else torch.zeros(0)
+    save_checkpoint(lesson.checkpoint, pool.row(index), losses, lesson.step, lesson.rows)
+
+
+def _resume(pool: Pool, index: int, lesson: Lesson) -> None:
+    """Go on from a lesson's checkpoint, if there is one."""
+    found = load_checkpoint(lesson.checkpoint)
+    if found is None:
+        return
+    row, losses, lesson.step, lesson.rows = found
+    pool.load_row(index, row)
+    lesson.losses = list(losses.to(lesson.mean.device).unbind())
+    LOGGER.info("%s: going on at step %d from %s", lesson.name, lesson.step, lesson.checkpoint)
+
+
+def _pixels(path: str, resolution: int) -> torch.Tensor:
+    """Return an image as (1, 3, resolution, resolution) in [-1, 1]: shorter side resized, centre cropped."""
+    import torch
+    from torchvision.transforms import v2
+
+    transform = v2.Compose(
+        [
+            v2.PILToTensor(),
+            v2.Resize(resolution, antialias=True),
+            v2.CenterCrop(resolution),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize([0.5], [0.5]),
+        ]
+    )
+    return transform(open_rgb(path))[None]
+
+
+def _peak_memory_mb(device: torch.device) -> float:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
