@@ -1,4 +1,5 @@
 # Every function of the workflow. Rules ask the plan (src/fairdream/plan.py); nothing here branches on a method's name.
+import math
 import os
 import sys
 from pathlib import Path
@@ -137,6 +138,33 @@ def adapter_if_any(wildcards):
     return {"adapter": at(folder, "pytorch_lora_weights.safetensors")}
 
 
+def jobs_here(wildcards):
+    """The subjects of a method that this allocation was asked for; a run on one machine is one allocation for all."""
+    if workflow.is_main_process:
+        return "all"
+    own = {key: wildcards[key] for key in ("dataset", "bias", "method")}
+    jobs = [job.wildcards for job in workflow.dag_settings.target_jobs if job.rulename == "finetune"]
+    return ",".join(sorted(job["subject"] for job in jobs if own.items() <= job.items()))
+
+
+def minutes_of_an_adapter(wildcards, attempt):
+    """A job's time limit. Jobs that run in one allocation train together, and Snakemake adds their limits up."""
+    group = workflow.group_settings.overwrite_groups.get("finetune")
+    size = workflow.group_settings.group_components.get(group, 1)
+    return math.ceil((40 + 20 * size) / size) * attempt
+
+
+def adapters_to_train():
+    """What the adapters of this run are trained with; behind the checkpoint, of those that may be."""
+    found = {}
+    for job in workflow.dag.needrun_jobs():
+        if job.rule.name == "finetune":
+            names = job.wildcards_dict
+            method = found.setdefault(f"{names['dataset']}/{names['bias']}/{names['method']}", {})
+            method[names["subject"]] = sections.read_by(CONFIG, "finetune", dict(names))
+    return found
+
+
 def shards_of(kind):
     """Return an input function: the method's shards of images or scores."""
 
@@ -253,4 +281,4 @@ def begin():
     except UserError as error:
         raise WorkflowError(f"\n{error}")
     scripts = sorted((ROOT / "workflow/scripts").glob("*.py"))
-    planned.record(Path(STORE, "plans"), dict(config), scripts, ROOT / "src/fairdream")
+    planned.record(Path(STORE, "plans"), dict(config), scripts, ROOT / "src/fairdream", adapters_to_train())

@@ -1,4 +1,5 @@
-# One adapter a subject.
+# One adapter a subject. A job trains its own together with those of its mates that are missing, see
+# src/fairdream/finetune.py; what it trains beside its own is no param, so a pool makes nothing stale.
 
 
 rule finetune:
@@ -18,7 +19,9 @@ rule finetune:
     resources:
         gpu=1,
         mem_mb=lambda wildcards, attempt: 16_000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        runtime=minutes_of_an_adapter,
+        pool=8,
+        mates=jobs_here,
         store=STORE,
     params:
         cfg=section("finetune"),

@@ -145,7 +145,9 @@ def _make(own: Subject, mates: list[Subject], model: str, most: int) -> None:
             own.failure.unlink()
             raise UserError(message)
         wanted = {
-            subject.folder / "lock": subject for subject in (own, *mates) if subject is own or subject.wanted_by_a_mate()
+            subject.folder / "lock": subject
+            for subject in (own, *mates)
+            if subject is own or subject.wanted_by_a_mate()
         }
         with claim(wanted, max(1, most)) as locks:
             # some may have been finished between the look and the lock

@@ -21,7 +21,13 @@ from fairdream.identity import code_digest, code_files, digest
 VARIABLE = "FAIRDREAM_PLAN"
 
 
-def record(folder: Path, config: dict[str, Any], scripts: Iterable[Path], package: Path) -> None:
+def record(
+    folder: Path,
+    config: dict[str, Any],
+    scripts: Iterable[Path],
+    package: Path,
+    adapters: dict[str, dict[str, dict[str, Any]]] | None = None,
+) -> None:
     """Write the plan of the run that starts in this process, and name it in the environment.
 
     Parameters
@@ -32,11 +38,13 @@ def record(folder: Path, config: dict[str, Any], scripts: Iterable[Path], packag
         The configuration as it was read.
     scripts, package
         The rules' scripts and the folder of the `fairdream` package.
+    adapters
+        The adapters that the run may train: ``DATASET/BIAS/METHOD`` -> subject -> the job's `cfg`.
     """
     files: dict[str, str] = {}
     for script in scripts:
         files |= code_files(script, package)
-    plan = {"config": config, "files": files}
+    plan = {"config": config, "files": files, "adapters": adapters or {}}
     path = (folder / f"{digest(plan)[:16]}.json").resolve()
     if path.is_file():
         path.touch()  # its time is the beginning of the last run
@@ -49,6 +57,27 @@ def configuration() -> dict[str, Any] | None:
     """Return the configuration of the run that this job belongs to; ``None`` when no plan was handed down."""
     plan = _read()
     return plan and plan["config"]
+
+
+def mates(wildcards: dict[str, str], within: str) -> dict[str, dict[str, Any]]:
+    """Return the subjects that this run trains for a data set, bias and method -> their jobs' `cfg`.
+
+    Parameters
+    ----------
+    wildcards
+        A `finetune` job's.
+    within
+        ``all``, or the subjects of which jobs run in this allocation, with commas between: the others are theirs who
+        got an allocation for them.
+
+    Returns
+    -------
+    dict
+        Empty when no plan was handed down: a job then trains alone.
+    """
+    plan = _read()
+    found = plan["adapters"].get("/".join(wildcards[key] for key in ("dataset", "bias", "method")), {}) if plan else {}
+    return {name: cfg for name, cfg in found.items() if within == "all" or name in within.split(",")}
 
 
 def check_code(expected: str, script: Path, package: Path, lock: Path) -> None:

@@ -125,7 +125,7 @@ class Pool:
 
     def row(self, index: int) -> dict[str, torch.Tensor]:
         """Return a copy of all that an adapter's training hangs on, but its step, on the CPU."""
-        return {key: value[index].cpu() for key, value in self.state.items()}
+        return {key: value[index].detach().to("cpu", copy=True) for key, value in self.state.items()}
 
     def load_row(self, index: int, row: dict[str, torch.Tensor]) -> None:
         """Take up what `row` gave."""
@@ -136,9 +136,7 @@ class Pool:
     def adapter(self, index: int) -> dict[str, torch.Tensor]:
         """Return the weights of one adapter under peft's names, on the CPU."""
         weights = self.state["weight"][index].cpu().split([shape.numel() for shape in self._shapes.values()])
-        return {
-            name: own.view(shape).clone() for (name, shape), own in zip(self._shapes.items(), weights, strict=True)
-        }
+        return {name: own.view(shape).clone() for (name, shape), own in zip(self._shapes.items(), weights, strict=True)}
 
     def gradient(self, index: int) -> torch.Tensor:
         """Return the gradient of one adapter (parameters,), in the order of its row."""
@@ -202,7 +200,7 @@ class Pool:
 
 
 def _fresh(name: str, layer: nn.Module, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return new matrices as peft makes them: it draws each layer's own initialisation first, which moves the stream."""
+    """Return new matrices as peft makes them: it draws each layer's own initialisation first, moving the stream."""
     a: nn.Module
     if isinstance(layer, nn.Linear):
         a, b = nn.Linear(layer.in_features, rank, bias=False), nn.Linear(rank, layer.out_features, bias=False)

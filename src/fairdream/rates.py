@@ -7,6 +7,7 @@ a run of 1,000.
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -175,16 +176,22 @@ def _trained_on(config: Config, wildcards: dict[str, str], values: dict[str, Any
 
 
 def _seconds(config: Config, record: dict[str, Any]) -> float:
-    """Return a job's seconds; a training that was resumed or found in the store took what its history tells."""
+    """Return a job's seconds; of an adapter its share of the pool that it was trained in, by its history.
+
+    Its job may have trained mates too, waited for a mate's job, or found it in the store. The images a second of a
+    history are the whole pool's, so the shares of a pool add up to its time.
+    """
     if record["rule_name"] != "finetune":
         return record["s"]
     names = record["wildcards"]
     folder = Path(config.results, names["dataset"], names["bias"], names["method"], "adapters", names["subject"])
     try:
-        rows = (folder / "history.csv").read_text(encoding="utf-8").splitlines()
+        with open(folder / "history.csv", newline="", encoding="utf-8") as file:
+            rows = [(int(row["step"]), float(row["images_per_second"])) for row in csv.DictReader(file)]
     except FileNotFoundError:
         return record["s"]
-    column = rows[0].split(",").index("images_per_second")
-    values = record["params"]["cfg"]
-    trained = values["steps"] * values["batch_size"] / median(float(row.split(",")[column]) for row in rows[1:])
-    return max(record["s"], trained)
+    batch, done, seconds = record["params"]["cfg"]["batch_size"], 0, 0.0
+    for step, speed in rows:
+        seconds += (step - done) * batch / speed
+        done = step
+    return seconds

@@ -28,7 +28,6 @@ from fairdream.config import FinetuneValues
 from fairdream.device import best_device, inference_dtype
 from fairdream.errors import UserError
 from fairdream.identity import seed_of
-from fairdream.images import open_rgb
 from fairdream.job import LOGGER, progress
 
 if TYPE_CHECKING:
@@ -132,9 +131,7 @@ def encode(
             if bad:
                 lessons[name] = UserError(f"{bad[0]}: the VAE turns this image into NaN")
                 continue
-            mean, std = (
-                torch.cat([getattr(own, what) for own in posteriors]) * factor for what in ("mean", "std")
-            )
+            mean, std = (torch.cat([getattr(own, what) for own in posteriors]) * factor for what in ("mean", "std"))
             lessons[name] = Lesson(name, text, added, mean, std, checkpoint)
     for lesson in lessons.values():
         if isinstance(lesson, Lesson):
@@ -319,6 +316,8 @@ def _pixels(path: str, resolution: int) -> torch.Tensor:
     """Return an image as (1, 3, resolution, resolution) in [-1, 1]: shorter side resized, centre cropped."""
     import torch
     from torchvision.transforms import v2
+
+    from fairdream.images import open_rgb
 
     transform = v2.Compose(
         [

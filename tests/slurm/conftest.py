@@ -19,6 +19,8 @@ PARTS = ["Snakefile", "config", "envs", "profiles", "requirements.lock", "resour
 # Turnaround of a test job, not of a real one: the executor first asks for a job's state after this time (40 s at
 # default), and each time that nothing has finished it waits 10 s longer. The only thing that differs from a real run.
 TEST_CLUSTER_OPTIONS = ["--slurm-init-seconds-before-status-checks", "8"]
+# A job of its own for each adapter, in place of the profile's groups: for tests of what befalls a single training.
+UNGROUPED = ["--groups", "none=none"]
 # Several trainings at once on two cores; as many threads in the local run that a table is compared with.
 ONE_THREAD = [
     "--set-threads",
@@ -29,7 +31,7 @@ ONE_THREAD = [
 def command(target: str) -> list[str]:
     """Return the command that makes a target on the cluster, for tests that interfere while it runs."""
     snakemake = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", target]
-    return [*snakemake, *TEST_CLUSTER_OPTIONS, *ONE_THREAD]
+    return [*snakemake, *TEST_CLUSTER_OPTIONS, *UNGROUPED, *ONE_THREAD]
 
 
 def run_locally(project: Path, target: str, timeout: float = 900) -> subprocess.CompletedProcess:

@@ -31,8 +31,8 @@ def test_table_1_on_two_nodes(snakemake, on_cluster, project):
     jobs = {job: tuple(rest) for job, *rest in map(str.split, queue.splitlines())}
     nodes = set()
     for rule in yaml.safe_load((project / "profiles/slurm/config.yaml").read_text())["set-resources"]:
-        # SLURM's own log is named after the job
-        ids = [log.stem for log in (project / f"logs/slurm/rule_{rule}").rglob("*.log")]
+        # SLURM's own log is named after the job; that of several jobs lies under their group's name, which ends alike
+        ids = [log.stem for log in (project / "logs/slurm").glob(f"*_{rule}/**/*.log")]
         assert ids, f"{rule} never went to the cluster"
         assert {jobs[i][:2] for i in ids} == {("gpu", "COMPLETED")}, f"{rule}\n{queue}\n{done.stdout}"
         nodes |= {jobs[i][2] for i in ids}

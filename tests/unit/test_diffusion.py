@@ -26,10 +26,10 @@ from safetensors.torch import load_file  # noqa: E402
 from fairdream import finetune as finetuning  # noqa: E402
 from fairdream import generate as generation  # noqa: E402
 from fairdream import tuning  # noqa: E402
+from fairdream.adapters import WEIGHTS  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.fetch_model import fetch_model  # noqa: E402
 from fairdream.finetune import FinetuneJob, finetune  # noqa: E402
-from fairdream.adapters import WEIGHTS  # noqa: E402
 from fairdream.generate import GenerateJob, generate  # noqa: E402
 from fairdream.identity import file_digest  # noqa: E402
 

@@ -74,6 +74,21 @@ def test_an_adapter_that_the_store_had_says_nothing_of_its_training(config):
     assert seconds(config, "finetune", subject) == pytest.approx(trained * ratio)
 
 
+def test_the_adapters_of_a_pool_share_its_time(config):
+    """One job trained two, a mate's job found its own in the store: each counts its share, as the history tells it."""
+    for name, took in (("even-land", 40.0), ("odd-land", 2.0)):
+        subject = {**LORA, "subject": name}
+        benchmark(config, "finetune", took, subject, steps=100, batch_size=8)
+        history = Path(config.results, *LORA.values(), f"adapters/{name}/history.csv")
+        history.parent.mkdir(parents=True)
+        # the first steps are slow: the model is loaded in them
+        history.write_text("step,loss,learning_rate,images_per_second,peak_memory_mb\n50,1,1,20,1\n100,1,1,80,1\n")
+    share = 50 * 8 / 20 + 50 * 8 / 80
+    values = sections.read_by(config, "finetune", {**LORA, "subject": "even-water"})
+    ratio = values["steps"] * values["batch_size"] / (100 * 8)
+    assert seconds(config, "finetune", {**LORA, "subject": "even-water"}) == pytest.approx(share * ratio)
+
+
 def test_images_grow_with_their_number_and_steps(config):
     shard = {**LORA, "group": "even-land", "subject": "even-land", "shard": "000000-000050"}
     benchmark(config, "generate", 5.0, shard, num_inference_steps=5)

@@ -38,6 +38,18 @@ def test_a_job_reads_the_configuration_that_its_run_began_with(project):
     assert planned.configuration() == config
 
 
+def test_a_job_knows_the_mates_of_its_data_set_bias_and_method_and_of_its_allocation(project):
+    names = {"dataset": "celeba", "bias": "0.999", "method": "lora", "subject": "a-b"}
+    assert planned.mates(names, "all") == {}
+    adapters = {"celeba/0.999/lora": {"a-b": {"steps": 1}, "a-c": {"steps": 1}}, "celeba/0.999/dreambooth": {"x": {}}}
+    scripts = (project / "workflow/scripts").glob("*.py")
+    planned.record(project / "plans", {}, scripts, project / "src/fairdream", adapters)
+    assert planned.mates(names, "all") == {"a-b": {"steps": 1}, "a-c": {"steps": 1}}
+    assert planned.mates(names, "a-c,other") == {"a-c": {"steps": 1}}
+    assert planned.mates(names, "") == {}
+    assert planned.mates({**names, "bias": "original"}, "all") == {}
+
+
 def test_the_same_plan_is_one_file_and_another_is_another(project):
     for seeds in ([0], [0], [1]):
         record(project, {"seeds": seeds})
@@ -85,5 +97,5 @@ def test_a_plan_is_json(project, tmp_path):
     record(project, {"a": 1})
     (path,) = (project / "plans").glob("*.json")
     plan = json.loads(path.read_text())
-    assert set(plan) == {"config", "files"}
+    assert set(plan) == {"config", "files", "adapters"}
     assert any(name.endswith("src/fairdream/finetune.py") for name in plan["files"])

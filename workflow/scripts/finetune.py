@@ -1,5 +1,6 @@
 """Train the adapter of one subject."""
 
+from fairdream import planned
 from fairdream.finetune import FinetuneJob, finetune
 from fairdream.job import run
 
@@ -13,4 +14,6 @@ run(
     store=snakemake.resources.store,
     code=snakemake.params.code,
     config=FinetuneJob(**snakemake.params.cfg),
+    mates=planned.mates(dict(snakemake.wildcards), snakemake.resources.mates),
+    pool=snakemake.resources.pool,
 )
