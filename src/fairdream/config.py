@@ -267,8 +267,21 @@ class Generate(Section):
     scheduler: str = Field(description="Class name of a diffusers scheduler.")
     num_inference_steps: Count = Field(description="Denoising steps an image.")
     guidance_scale: Positive = Field(description="Classifier-free guidance; 1 or less: none.")
+    guidance_interval: list[Fraction] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="[start, stop]: the share of the steps that are guided; null: all of them.",
+    )
     adapter_scale: Positive = Field(description="Strength of the adapter at sampling.")
     max_redraws: Count = Field(description="New seeds tried for a NaN, black or flat image before the job stops.")
+
+    @field_validator("guidance_interval")
+    @classmethod
+    def _interval(cls, interval: list[float] | None) -> list[float] | None:
+        if interval and interval[0] >= interval[1]:
+            raise ValueError("the start must lie before the stop")
+        return interval
 
 
 class Select(Section):

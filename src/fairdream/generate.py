@@ -3,41 +3,33 @@
 An image is (seed, group, subject, index): its seed never depends on the shard, the batch or the order, and each row
 holds all that the stock pipeline needs to draw it again. Batches stand at fixed indices, and every finished batch is
 kept until the shard is complete, so a killed job goes on with the same bytes.
+
+The stock loop itself costs next to nothing (docs/performance.md), so it stays. What is spared is around it and in
+the UNet: the adapter is merged into the weights, these lie in channels-last order, a prompt is encoded once a job, and
+images are compressed and written while the next batch is drawn.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairdream.basemodel import NO_CHECKER, load_quietly, model_identity, model_path
-from fairdream.config import Section
-from fairdream.device import best_device, inference_dtype
+from fairdream.basemodel import model_identity, model_path
 from fairdream.errors import UserError
 from fairdream.files import atomic, exclusive, write_text
 from fairdream.identity import digest, file_digest, seed_of
 from fairdream.images import encode_png, merge_shards, write_shard
 from fairdream.job import LOGGER, progress
+from fairdream.sampler import Drawer, GenerateJob, load_drawer, sample
 
 if TYPE_CHECKING:
     import numpy as np
 
 FLAT_STD = 2.0  # of 255: an image with less contrast than this shows nothing
-
-
-class GenerateJob(Section):
-    """What the images of one subject need beside the adapter."""
-
-    prompts: list[str]
-    negative_prompt: str
-    scheduler: str
-    num_inference_steps: int
-    guidance_scale: float
-    adapter_scale: float
-    max_redraws: int
-    seed: int
 
 
 def generate(
@@ -85,18 +77,26 @@ def generate(
         if _copy_finished(finished, images):
             return
         folder = Path(store, "batches", digest([*made_of, batch_size])[:32])
-        pipeline = None
-        parts: list[Path] = []
-        for first in progress(range(start, stop, batch_size), f"Drawing {group} with {subject}"):
-            part = folder / f"{first:06d}.parquet"
-            if not part.is_file():
-                pipeline = pipeline or load_pipeline(model_path(model), adapter, config)
+        parts = {first: folder / f"{first:06d}.parquet" for first in range(start, stop, batch_size)}
+        drawer = None
+        writing: list[Future[None]] = []
+        # compression lets go of the interpreter: it goes on while the next batch is drawn, also when that one fails
+        with ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)))) as pool:
+            for first in progress(range(start, stop, batch_size), f"Drawing {group} with {subject}"):
+                if parts[first].is_file():
+                    continue
+                drawer = drawer or load_drawer(model_path(model), adapter, config)
                 indices = range(first, min(first + batch_size, stop))
-                write_shard(part, draw(pipeline, group, subject, indices, config), {})
-            parts.append(part)
-        redrawn = sum(sum(pq.read_table(part, columns=["redraws"])["redraws"].to_pylist()) for part in parts)
+                drawn = draw(drawer, group, subject, indices, config)
+                encoded = [pool.submit(_encoded, row, values) for row, values in drawn]
+                writing.append(pool.submit(_write_part, parts[first], encoded))
+                if len(writing) > 2:
+                    writing.pop(0).result()  # what failed there ends the job; what fell behind is waited for
+            for future in writing:
+                future.result()
+        redrawn = sum(sum(pq.read_table(part, columns=["redraws"])["redraws"].to_pylist()) for part in parts.values())
         LOGGER.info("%d images, %d redrawn because they were NaN, black or flat", stop - start, redrawn)
-        merge_shards(parts, images, {"redrawn": str(redrawn)})
+        merge_shards(list(parts.values()), images, {"redrawn": str(redrawn)})
         write_text(finished, json.dumps({"path": images, "sha256": file_digest(images)}) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -117,50 +117,31 @@ def _copy_finished(finished: Path, images: str) -> bool:
     return True
 
 
-def load_pipeline(path: str, adapter: str | None, config: GenerateJob) -> Any:
-    """Load the stock pipeline with the configured scheduler and the adapter merged into its weights."""
-    import diffusers
-
-    load_quietly()
-    device = best_device()
-    pipeline = diffusers.DiffusionPipeline.from_pretrained(path, dtype=inference_dtype(device), **NO_CHECKER).to(device)
-    if not isinstance(pipeline, diffusers.StableDiffusionPipeline | diffusers.StableDiffusionXLPipeline):
-        raise UserError(f"models.diffusion: {type(pipeline).__name__} is not of the SD 1, SD 2 or SDXL family")
-    scheduler = getattr(diffusers, config.scheduler, None)
-    if scheduler is None:
-        raise UserError(f"generate.scheduler: diffusers has no {config.scheduler}")
-    pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
-    if adapter is not None:
-        pipeline.load_lora_weights(adapter)
-        # merged weights cost nothing at sampling; the scale is fixed for the job
-        pipeline.fuse_lora(lora_scale=config.adapter_scale)
-        pipeline.unload_lora_weights()
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def draw(pipeline: Any, group: str, subject: str, indices: range, config: GenerateJob) -> list[dict[str, Any]]:
-    """Draw images in one batch; return their rows.
+def draw(
+    drawer: Drawer, group: str, subject: str, indices: range, config: GenerateJob
+) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """Draw images in one batch; return each one's row, without the image, and its pixels (h, w, 3) in [0, 1].
 
     NaN, black and flat images are drawn again with the next seed, up to `config.max_redraws` times.
     """
     seeds = {index: seed_of("image", config.seed, group, subject, index) for index in indices}
-    rows: dict[int, dict[str, Any]] = {}
+    drawn: dict[int, tuple[dict[str, Any], np.ndarray]] = {}
+    start, stop = config.guidance_interval or (0.0, 1.0)
     for redraws in range(config.max_redraws + 1):
-        wanted = [index for index in indices if index not in rows]
+        wanted = [index for index in indices if index not in drawn]
         if not wanted:
             break
         prompts = [config.prompts[index % len(config.prompts)] for index in wanted]
-        pixels = sample(pipeline, prompts, [seeds[index] for index in wanted], config)
+        pixels = sample(drawer, prompts, [seeds[index] for index in wanted], config)
         for index, prompt, values in zip(wanted, prompts, pixels, strict=True):
             problem = defect(values)
             if problem:
                 LOGGER.warning("%s %s image %d, seed %d: %s", group, subject, index, seeds[index], problem)
                 seeds[index] += 1
                 continue
-            rows[index] = {
+            row = {
                 "id": f"{group}/{subject}/{index:06d}",
-                "image": encode_png(_as_image(values)),
+                "image": None,
                 "group": group,
                 "subject": subject,
                 "index": index,
@@ -169,32 +150,20 @@ def draw(pipeline: Any, group: str, subject: str, indices: range, config: Genera
                 "seed": seeds[index],
                 "num_inference_steps": config.num_inference_steps,
                 "guidance_scale": config.guidance_scale,
+                "guidance_start": start,
+                "guidance_stop": stop,
                 "scheduler": config.scheduler,
                 "adapter_scale": config.adapter_scale,
                 "redraws": redraws,
-                "channel_distance": channel_distance(values),
             }
-    lost = [index for index in indices if index not in rows]
+            drawn[index] = row, values
+    lost = [index for index in indices if index not in drawn]
     if lost:
         raise UserError(
             f"{group}, {subject}: image {lost[0]} is NaN, black or flat for {config.max_redraws + 1} seeds. "
             "Look at the adapter's history.csv: a loss that grew means that finetune.learning_rate is too high."
         )
-    return [rows[index] for index in indices]
-
-
-def sample(pipeline: Any, prompts: list[str], seeds: list[int], config: GenerateJob) -> np.ndarray:
-    """Return images (n, h, w, 3) in [0, 1], one a prompt and seed, as the stock pipeline draws them."""
-    import torch
-
-    return pipeline(
-        prompt=prompts,
-        negative_prompt=[config.negative_prompt] * len(seeds),
-        generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-        num_inference_steps=config.num_inference_steps,
-        guidance_scale=config.guidance_scale,
-        output_type="np",
-    ).images
+    return [drawn[index] for index in indices]
 
 
 def defect(values: np.ndarray) -> str | None:
@@ -220,7 +189,13 @@ def channel_distance(values: np.ndarray) -> float:
     return float(np.abs(means - means.mean()).max())
 
 
-def _as_image(values: np.ndarray) -> Any:
+def _encoded(row: dict[str, Any], values: np.ndarray) -> dict[str, Any]:
     from PIL import Image
 
-    return Image.fromarray((values * 255).round().clip(0, 255).astype("uint8"))
+    image = Image.fromarray((values * 255).round().clip(0, 255).astype("uint8"))
+    return {**row, "image": encode_png(image), "channel_distance": channel_distance(values)}
+
+
+def _write_part(path: Path, rows: list[Future[dict[str, Any]]]) -> None:
+    # the pool is first in, first out: whoever waits here, these have begun
+    write_shard(path, [row.result() for row in rows], {})

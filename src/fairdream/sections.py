@@ -140,6 +140,7 @@ def generate(config: Config, dataset: str, bias: str, method: str, group: str) -
     return {
         # the base model has no adapter to scale
         "adapter_scale": values.adapter_scale if row.subjects else 1.0,
+        "guidance_interval": values.guidance_interval,
         "guidance_scale": guidance,
         "max_redraws": values.max_redraws,
         "negative_prompt": negative,

@@ -119,7 +119,7 @@ def pixels(row) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(row["image"]["bytes"]))).astype(int)
 
 
-def stock(row, adapter: str | None) -> np.ndarray:
+def stock(row, adapter: str | None, **more) -> np.ndarray:
     """Draw a row's image with diffusers alone, from the row's own columns."""
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(MODEL, safety_checker=None)
     scheduler = getattr(diffusers, row["scheduler"])
@@ -134,6 +134,7 @@ def stock(row, adapter: str | None) -> np.ndarray:
         num_inference_steps=row["num_inference_steps"],
         guidance_scale=row["guidance_scale"],
         cross_attention_kwargs={"scale": row["adapter_scale"]} if adapter else None,
+        **more,
     ).images[0]
     return np.asarray(image).astype(int)
 
@@ -333,6 +334,66 @@ def test_every_row_can_be_drawn_again_by_stock_diffusers(base, scheduler):
     assert np.abs(pixels(row) - stock(row, None)).mean() > np.abs(pixels(row) - again).mean()
 
 
+def test_a_guidance_interval_is_what_stock_diffusers_cutoff_draws(base):
+    """The pipeline's own callback ends guidance after a share of the steps."""
+    from diffusers.callbacks import SDCFGCutoffCallback
+
+    values = {"adapter": False, "num_inference_steps": 4}
+    cut = draw(base, "cut.parquet", guidance_interval=[0.0, 0.5], **values)
+    whole = draw(base, "uncut.parquet", guidance_interval=[0.0, 1.0], **values)
+    plain = draw(base, "uninterrupted.parquet", **values)
+    for index, row in cut.items():
+        assert (row["guidance_start"], row["guidance_stop"]) == (0.0, 0.5)
+        # diffusers sets the scale to 0 after step 1, from which on the batch is the positive half
+        again = stock(row, None, callback_on_step_end=SDCFGCutoffCallback(cutoff_step_ratio=None, cutoff_step_index=1))
+        assert np.abs(pixels(row) - again).mean() < 2
+        assert not close(row, plain[index])
+        assert pixels(whole[index]).tolist() == pixels(plain[index]).tolist()
+
+
+def test_guidance_can_begin_after_some_steps(base):
+    values = {"adapter": False, "num_inference_steps": 4}
+    late = draw(base, "late.parquet", guidance_interval=[0.25, 1.0], **values)
+    never = draw(base, "never.parquet", guidance_scale=1.0, **values)
+    always = draw(base, "always.parquet", **values)
+    assert not any(close(late[index], other[index]) for index in late for other in (never, always))
+    unguided = draw(base, "nothing.parquet", guidance_interval=[0.99, 1.0], **values)
+    assert all(close(unguided[index], never[index]) for index in never), "no step lies in the interval"
+
+
+def test_a_prompt_is_encoded_once_a_job(base, monkeypatch):
+    calls = []
+    encode = diffusers.StableDiffusionPipeline.encode_prompt
+
+    def counted(self, prompt, *arguments, **named):
+        if prompt is not None:
+            calls.append(prompt)
+        return encode(self, prompt, *arguments, **named)
+
+    monkeypatch.setattr(diffusers.StableDiffusionPipeline, "encode_prompt", counted)
+    prompts = ["photo of a two on land", "photo of a four on land"]
+    rows = draw(base, "prompts.parquet", "000000-000006", batch_size=2, prompts=prompts)
+    assert [row["prompt"] for row in rows.values()] == prompts * 3
+    assert calls == prompts
+
+
+def test_a_compiler_that_fails_changes_nothing(base, monkeypatch, caplog):
+    plain = draw(base, "eager.parquet", store=base / "eager")
+
+    def broken(function):
+        def fail(*_, **__):
+            raise RuntimeError("no C++ compiler")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setenv("FAIRDREAM_COMPILE", "1")
+    with caplog.at_level("WARNING", "fairdream"):
+        rows = draw(base, "fallback.parquet", store=base / "fallback")
+    assert caplog.text.count("torch.compile failed (RuntimeError: no C++ compiler)") == 1
+    assert [row["image"] for row in rows.values()] == [row["image"] for row in plain.values()]
+
+
 def test_without_an_adapter_the_base_model_draws(base):
     rows = draw(base, "vanilla.parquet", "000000-000002", adapter=False, negative_prompt="")
     for row in rows.values():
@@ -388,7 +449,7 @@ def test_a_bad_image_is_drawn_again_with_the_next_seed_and_counted(base, monkeyp
         return np.stack([BAD[problem] if len(calls) == 1 and place == 1 else GOOD for place in range(len(seeds))])
 
     monkeypatch.setattr(generation, "sample", sample)
-    monkeypatch.setattr(generation, "load_pipeline", lambda *_: object())
+    monkeypatch.setattr(generation, "load_drawer", lambda *_: object())
     with caplog.at_level("WARNING", "fairdream"):
         rows = draw(base, "redrawn.parquet", store=base / problem)
     assert calls[1] == [calls[0][1] + 1]
@@ -406,7 +467,7 @@ def test_too_many_bad_images_stop_the_job_with_a_message(base, monkeypatch):
         return np.stack([BAD["black"] if seed == calls[0][2] + len(calls) - 1 else GOOD for seed in seeds])
 
     monkeypatch.setattr(generation, "sample", sample)
-    monkeypatch.setattr(generation, "load_pipeline", lambda *_: object())
+    monkeypatch.setattr(generation, "load_drawer", lambda *_: object())
     with pytest.raises(UserError) as error:
         draw(base, "lost.parquet", store=base / "lost")
     assert len(calls) == 3, "the first seed and two redraws"

@@ -72,6 +72,20 @@ def sd2(folder: Path) -> None:
     tiny.save_pretrained(folder)
 
 
+def sampling(**values) -> GenerateJob:
+    own = {
+        "prompts": ["photo of a sks digit"],
+        "negative_prompt": "",
+        "scheduler": "DDIMScheduler",
+        "num_inference_steps": 2,
+        "guidance_scale": 2.0,
+        "adapter_scale": 1.0,
+        "max_redraws": 1,
+        "seed": 0,
+    }
+    return GenerateJob(**{**own, **values})
+
+
 def train_and_draw(folder: Path, resolution: int, steps: int = 2, layers: tuple[str, ...] = ("to_k", "to_v")) -> tuple:
     """Train an adapter of `folder/model` and draw two images with it and without; return the two shards."""
     fetch_model(str(folder / "diffusion.json"), "diffusion", {"id": str(folder / "model"), "revision": None})
@@ -106,18 +120,8 @@ def train_and_draw(folder: Path, resolution: int, steps: int = 2, layers: tuple[
     shards = []
     for name, own in (("with", adapter), ("without", None)):
         shard = str(folder / f"{name}.parquet")
-        job = GenerateJob(
-            prompts=["photo of a sks digit"],
-            negative_prompt="",
-            scheduler="DDIMScheduler",
-            num_inference_steps=2,
-            guidance_scale=2.0,
-            adapter_scale=1.0,
-            max_redraws=1,
-            seed=0,
-        )
         model, store = str(folder / "diffusion.json"), str(folder / "store")
-        generate(model, own, shard, store, "code", "even-land", name, "000000-000001", 1, job)
+        generate(model, own, shard, store, "code", "even-land", name, "000000-000001", 1, sampling())
         shards.append(pq.read_table(shard).to_pylist())
     return adapter, *shards
 
@@ -130,6 +134,28 @@ def test_a_family_is_tuned_and_drawn_and_its_adapter_loads_in_the_stock_pipeline
     pipeline = diffusers.DiffusionPipeline.from_pretrained(tmp_path / "model")
     pipeline.load_lora_weights(adapter)
     assert any("lora" in name for name, _ in pipeline.unet.named_parameters())
+
+
+@pytest.mark.parametrize("family", [sd2, sdxl])
+def test_a_guidance_interval_works_for_a_family(tmp_path, family):
+    family(tmp_path / "model")
+    fetch_model(str(tmp_path / "diffusion.json"), "diffusion", {"id": str(tmp_path / "model"), "revision": None})
+    drawn = {}
+    for name, values in {
+        "all": {"num_inference_steps": 4},
+        "none": {"num_inference_steps": 4, "guidance_scale": 1.0},
+        "first": {"num_inference_steps": 4, "guidance_interval": [0.0, 0.5]},
+        "last": {"num_inference_steps": 4, "guidance_interval": [0.5, 1.0]},
+        "whole": {"num_inference_steps": 4, "guidance_interval": [0.0, 1.0]},
+    }.items():
+        shard = str(tmp_path / f"{name}.parquet")
+        model, store = str(tmp_path / "diffusion.json"), str(tmp_path / "store")
+        generate(model, None, shard, store, "code", "even-land", "base", "000000-000002", 2, sampling(**values))
+        drawn[name] = pq.read_table(shard)["image"].to_pylist()
+    assert drawn["whole"] == drawn["all"]
+    assert all(
+        drawn[one] != drawn[other] for one in drawn for other in drawn if one < other and "whole" not in (one, other)
+    )
 
 
 def test_another_kind_of_pipeline_is_refused(tmp_path):

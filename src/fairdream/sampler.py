@@ -1,0 +1,164 @@
+"""The stock Stable Diffusion pipeline, loaded for a job that draws many images with one adapter, and its call."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fairdream.basemodel import NO_CHECKER, load_quietly
+from fairdream.config import Section
+from fairdream.device import best_device, inference_dtype
+from fairdream.errors import UserError
+from fairdream.job import LOGGER
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+COMPILE = "FAIRDREAM_COMPILE"  # environment: set, the UNet is compiled; for the run's machine to say, changes no result
+
+
+class GenerateJob(Section):
+    """What the images of one subject need beside the adapter."""
+
+    prompts: list[str]
+    negative_prompt: str
+    scheduler: str
+    num_inference_steps: int
+    guidance_scale: float
+    guidance_interval: list[float] | None = None
+    adapter_scale: float
+    max_redraws: int
+    seed: int
+
+
+@dataclass
+class Drawer:
+    """A loaded pipeline, and each prompt's embedding."""
+
+    pipeline: Any
+    # of one prompt, by the names of the pipeline's arguments, each (1, ...); without guidance none is negative
+    embeddings: dict[str, dict[str, torch.Tensor]]
+
+
+def load_drawer(path: str, adapter: str | None, config: GenerateJob) -> Drawer:
+    """Load the pipeline and encode the job's prompts."""
+    import torch
+
+    pipeline = load_pipeline(path, adapter, config)
+    positive = list(dict.fromkeys(config.prompts))
+    names = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+    embeddings = {}
+    with torch.inference_mode():
+        for prompt in positive:
+            # SDXL returns the pooled ones too
+            encoded = pipeline.encode_prompt(
+                prompt,
+                device=pipeline.device,
+                num_images_per_prompt=1,
+                do_classifier_free_guidance=config.guidance_scale > 1,
+                negative_prompt=config.negative_prompt,
+            )
+            embeddings[prompt] = {k: v for k, v in zip(names, encoded, strict=False) if v is not None}
+    return Drawer(pipeline, embeddings)
+
+
+def load_pipeline(path: str, adapter: str | None, config: GenerateJob) -> Any:
+    """Load the stock pipeline with the configured scheduler and the adapter merged into its weights."""
+    import diffusers
+    import torch
+
+    load_quietly()
+    device = best_device()
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(path, dtype=inference_dtype(device), **NO_CHECKER).to(device)
+    if not isinstance(pipeline, diffusers.StableDiffusionPipeline | diffusers.StableDiffusionXLPipeline):
+        raise UserError(f"models.diffusion: {type(pipeline).__name__} is not of the SD 1, SD 2 or SDXL family")
+    scheduler = getattr(diffusers, config.scheduler, None)
+    if scheduler is None:
+        raise UserError(f"generate.scheduler: diffusers has no {config.scheduler}")
+    pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
+    if adapter is not None:
+        pipeline.load_lora_weights(adapter)
+        # merged weights cost nothing at sampling; the scale is fixed for the job
+        pipeline.fuse_lora(lora_scale=config.adapter_scale)
+        pipeline.unload_lora_weights()
+    # the order that convolutions compute in, on GPUs and CPUs alike: nothing is turned around before and after each
+    pipeline.unet.to(memory_format=torch.channels_last)
+    pipeline.vae.to(memory_format=torch.channels_last)
+    if os.environ.get(COMPILE):
+        compile_or_not(pipeline.unet)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def compile_or_not(unet: torch.nn.Module) -> None:
+    """Have torch compile a UNet at its first forward pass, and leave it as it was where that fails."""
+    import torch
+
+    eager = unet.forward
+    compiled = torch.compile(eager)
+
+    def forward(*arguments: Any, **named: Any) -> Any:
+        try:
+            return compiled(*arguments, **named)
+        except Exception as error:  # a missing compiler, an unsupported card: whatever it is, eager works or tells
+            LOGGER.warning("torch.compile failed (%s: %s); drawing without it", type(error).__name__, error)
+            unet.forward = eager
+            return eager(*arguments, **named)
+
+    unet.forward = forward
+
+
+def sample(drawer: Drawer, prompts: list[str], seeds: list[int], config: GenerateJob) -> np.ndarray:
+    """Return images (n, h, w, 3) in [0, 1], one a prompt and seed, as the stock pipeline draws them."""
+    import torch
+
+    with torch.inference_mode():
+        of = [drawer.embeddings[prompt] for prompt in prompts]
+        embeddings = {name: torch.cat([own[name] for own in of]) for name in of[0]}
+        return drawer.pipeline(
+            **embeddings,
+            **guidance(embeddings, config),
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+            num_inference_steps=config.num_inference_steps,
+            output_type="np",
+        ).images
+
+
+def guidance(embeddings: dict[str, torch.Tensor], config: GenerateJob) -> dict[str, Any]:
+    """Return the pipeline's arguments that guide all steps, or those of an interval (Kynkäänniemi et al. 2024).
+
+    Step i of n is guided when start <= i / n < stop. The change is made as in diffusers' guide to dynamic
+    classifier-free guidance: by a callback, which hands the next steps both halves of the batch, or one.
+    """
+    import torch
+
+    if config.guidance_interval is None or config.guidance_scale <= 1:
+        return {"guidance_scale": config.guidance_scale}
+    (start, stop), steps = config.guidance_interval, config.num_inference_steps
+
+    def scale(step: int) -> float:
+        return config.guidance_scale if start <= step / steps < stop else 1.0  # 1: not guided
+
+    # what the pipeline's loop calls what it is given, in SD and SDXL
+    loop = {"prompt_embeds": "prompt_embeds"}
+    if "pooled_prompt_embeds" in embeddings:
+        loop["add_text_embeds"] = "pooled_prompt_embeds"
+
+    def change(pipeline: Any, step: int, _: Any, given: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        following = scale(step + 1)
+        if following == scale(step):
+            return {}
+        pipeline._guidance_scale = following
+        halves = ("negative_", "") if following > 1 else ("",)
+        changed = {name: torch.cat([embeddings[half + argument] for half in halves]) for name, argument in loop.items()}
+        if "add_time_ids" in given:  # one image size for all
+            changed["add_time_ids"] = given["add_time_ids"][:1].repeat(len(changed["prompt_embeds"]), 1)
+        return changed
+
+    return {
+        "guidance_scale": scale(0),
+        "callback_on_step_end": change,
+        "callback_on_step_end_tensor_inputs": ["add_time_ids"] if len(loop) > 1 else [],
+    }
