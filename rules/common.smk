@@ -13,7 +13,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 
 from snakemake.exceptions import WorkflowError
 
-from fairdream import manifest, orphans, plan, planned, sections
+from fairdream import manifest, orphans, plan, planned, scheduling, sections
 from fairdream.config import load_config, validate_config
 from fairdream.errors import UserError
 from fairdream.identity import code_digest
@@ -36,6 +36,7 @@ def checked_config():
 
 
 CONFIG = checked_config()
+scheduling.mend_scheduler()
 STORE = f"{CONFIG.results}/store"
 # The demo's data set is made by a rule, where the configuration wants it.
 DIGITS = CONFIG.datasets["waterdigits"].folder if "waterdigits" in CONFIG.datasets else f"{CONFIG.results}/waterdigits"
