@@ -11,16 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from fairdream.errors import UserError
 from fairdream.files import atomic
 
 if TYPE_CHECKING:
     from PIL import Image
 
-IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 # Images are compressed already; small row groups let a reader take a few.
 ROW_GROUP = 100
 
@@ -51,10 +47,14 @@ def encode_png(image: Image.Image) -> bytes:
 
 def write_shard(path: str | Path, rows: Sequence[dict[str, Any]], metadata: dict[str, str]) -> None:
     """Write image rows (`image` as PNG bytes, `id`, and plain columns) as a Parquet shard."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    image_type = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     columns["image"] = [{"bytes": row["image"], "path": f"{row['id'].replace('/', '_')}.png"} for row in rows]
     table = pa.table(
-        {n: pa.array(values, type=IMAGE_TYPE if n == "image" else None) for n, values in columns.items()}
+        {n: pa.array(values, type=image_type if n == "image" else None) for n, values in columns.items()}
     ).replace_schema_metadata({"huggingface": '{"info": {"features": {"image": {"_type": "Image"}}}}', **metadata})
     with atomic(path) as temporary:
         pq.write_table(table, temporary, compression="none", row_group_size=ROW_GROUP)
@@ -65,6 +65,9 @@ def merge_shards(parts: Sequence[str | Path], path: str | Path, metadata: dict[s
 
     A row group of images is in memory at a time.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     schema = pq.read_schema(parts[0])
     schema = schema.with_metadata({**(schema.metadata or {}), **metadata})
     with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="none") as writer:
@@ -83,6 +86,8 @@ def merge_shards(parts: Sequence[str | Path], path: str | Path, metadata: dict[s
 
 def iter_pngs(path: str | Path) -> Iterator[tuple[str, bytes]]:
     """Yield id and PNG bytes of a shard's images; a row group is in memory at a time."""
+    import pyarrow.parquet as pq
+
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=ROW_GROUP, columns=["id", "image"]):
             images = batch.column("image").field("bytes")

@@ -11,16 +11,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from fairdream.config import Source
 from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.identity import file_digest
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
-SCHEMA = pa.schema([("path", pa.string()), ("size", pa.int64()), ("mtime_ns", pa.int64()), ("sha256", pa.string())])
 
 
 def missing_data(config: Source) -> list[str]:
@@ -49,6 +45,8 @@ def refresh(manifest: str | Path, config: Source) -> bool:
     """Rewrite an existing manifest if content changed since; tell whether it did."""
     if not Path(manifest).is_file() or missing_data(config):
         return False
+    import pyarrow.parquet as pq
+
     known = {row["path"]: row for row in pq.read_table(manifest).to_pylist()}
     rows = _scan(config, known)
     if {row["path"]: row["sha256"] for row in rows} == {path: row["sha256"] for path, row in known.items()}:
@@ -81,5 +79,9 @@ def _files(folder: Path, config: Source) -> Iterator[Path]:
 
 
 def _write(rows: list[dict], manifest: str | Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = [("path", pa.string()), ("size", pa.int64()), ("mtime_ns", pa.int64()), ("sha256", pa.string())]
     with atomic(manifest) as path:
-        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), path)
+        pq.write_table(pa.Table.from_pylist(rows, schema=pa.schema(columns)), path)

@@ -1,9 +1,9 @@
 """One repair of Snakemake's scheduler, which otherwise comes to fill a core of the machine a run is started on.
 
 While jobs wait for a place, Snakemake 9 looks again after the span of `max-jobs-per-timespan`, by a timer that it sets
-at every look. So a timer leads to a look and the look to a timer, for ever, and the end of each job begins one more such
-chain: after 150 jobs it looks 150 times a second, or as often as it can, each time at the inputs of every job that is
-ready. One timer at a time does the same. See docs/performance.md for what it costs.
+at every look. So a timer leads to a look and the look to a timer, for ever, and the end of each job begins one more
+such chain: after 150 jobs it looks 150 times a second, or as often as it can, each time at the inputs of every job that
+is ready. One timer at a time does the same. See docs/performance.md for what it costs.
 """
 
 from __future__ import annotations
