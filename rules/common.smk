@@ -13,7 +13,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 
 from snakemake.exceptions import WorkflowError
 
-from fairdream import manifest, orphans, plan, planned, scheduling, sections
+from fairdream import basemodel, files, manifest, orphans, plan, planned, scheduling, sections
 from fairdream.config import load_config, validate_config
 from fairdream.errors import UserError
 from fairdream.identity import code_digest
@@ -23,8 +23,13 @@ from fairdream.methods import METHODS, method_of
 def checked_config():
     """Validate everything that can be found wrong before the first job."""
     # a job on another node goes by the configuration that its run began with, not by what the file says meanwhile
-    values = None if workflow.is_main_process else planned.configuration()
     try:
+        values = None if workflow.is_main_process else planned.configuration()
+        if values is None and not workflow.is_main_process:
+            raise UserError(
+                f"{planned.VARIABLE} was not handed down to this job, so it cannot know what its run began with: let "
+                "the executor export the environment (sbatch does, unless SBATCH_EXPORT or a site's rule forbids it)"
+            )
         if workflow.is_main_process:
             for file in workflow.configfiles:
                 load_config(file)  # what Snakemake's own reading passes over, such as a key that stands twice
@@ -36,6 +41,7 @@ def checked_config():
 
 
 CONFIG = checked_config()
+planned.keep(CONFIG)
 scheduling.mend_scheduler()
 STORE = f"{CONFIG.results}/store"
 # The demo's data set is made by a rule, where the configuration wants it.
@@ -64,8 +70,9 @@ def check_datasets():
         )
 
 
-# Only where the user starts the run: jobs on other nodes parse this file again.
-if workflow.is_main_process:
+# Only where the user starts the run: jobs on other nodes parse this file again. And not beside a run that goes on, whose
+# jobs may be reading the manifest: a dry run meanwhile must not make it newer than what they write.
+if workflow.is_main_process and not any(Path(".snakemake/locks").glob("*")):
     for name, dataset in CONFIG.datasets.items():
         manifest.refresh(Path(CONFIG.results, name, "manifest.parquet"), dataset.reading())
 
@@ -278,8 +285,14 @@ def closing_words():
 def begin():
     """Before the first job of a run, not in a dry run: meet what a killed run left, write down what this one goes by."""
     try:
+        planned.check_installed(ROOT / "requirements.lock")
+        files.check_locks(Path(STORE))
         orphans.check(os.getcwd())
+        for role in ("diffusion", "clip", "encoder"):
+            if Path(model(role)).is_file():
+                basemodel.check_files(model(role))
     except UserError as error:
         raise WorkflowError(f"\n{error}")
     scripts = sorted((ROOT / "workflow/scripts").glob("*.py"))
-    planned.record(Path(STORE, "plans"), dict(config), scripts, ROOT / "src/fairdream", adapters_to_train())
+    package, lock = ROOT / "src/fairdream", ROOT / "requirements.lock"
+    planned.record(Path(STORE, "plans"), dict(config), scripts, package, lock, adapters_to_train())

@@ -45,7 +45,7 @@ rule score:
     resources:
         gpu=1,
         mem_mb=lambda wildcards, attempt: 16_000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
         batch=64,
     params:
         cfg=section("score"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairdream.files import atomic
+from fairdream.job import LOGGER
 
 if TYPE_CHECKING:
     import torch
@@ -86,14 +87,18 @@ def save_checkpoint(path: Path, row: dict[str, torch.Tensor], losses: torch.Tens
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], torch.Tensor, int, Rows] | None:
-    """Return what `save_checkpoint` wrote; ``None`` where nothing was saved."""
-    from safetensors import safe_open
+    """Return what `save_checkpoint` wrote; ``None`` where nothing was saved, or nothing that can be read."""
+    from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
         return None
-    with safe_open(path, "pt") as file:
-        metadata = file.metadata()
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata()
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        LOGGER.warning("%s cannot be read (%s): the training begins anew", path, error)
+        return None
     return tensors, tensors.pop("losses"), int(metadata["step"]), json.loads(metadata["history"])
 
 

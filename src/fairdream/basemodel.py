@@ -22,6 +22,24 @@ def model_identity(manifest: str) -> Any:
     return _read(manifest)["files"]
 
 
+def check_files(manifest: str) -> None:
+    """Look at each file of a model, without reading it.
+
+    Raises
+    ------
+    UserError
+        When one is gone, as on a scratch file system that removes what is old.
+    """
+    content = _read(manifest)
+    folder = Path(content["path"])
+    gone = [name for name in content["files"] if not (folder / name if folder.is_dir() else folder).is_file()]
+    if gone:
+        raise UserError(
+            f"{folder}: {len(gone)} file(s) of the model of {manifest} are gone, first {gone[0]}; delete that file to "
+            "fetch it again"
+        )
+
+
 def load_quietly() -> None:
     """Keep diffusers' and transformers' loading bars and hints out of the logs; errors still show."""
     from diffusers.utils import logging as diffusers_logging

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,12 +25,10 @@ class Checkpoint:
     identity
         A digest of all that the training depends on. A file with another one is that of other images or values, and is
         passed over.
-    stopping
-        Says whether the job is asked to end (`fairdream.job.stop_asked`).
     """
 
-    def __init__(self, path: Path, identity: str, stopping: Callable[[], bool] = lambda: False) -> None:
-        self.path, self.identity, self.stopping = path, identity, stopping
+    def __init__(self, path: Path, identity: str) -> None:
+        self.path, self.identity = path, identity
         self.saved = time.monotonic()
 
     def load(self) -> tuple[int, dict[str, torch.Tensor]] | None:
@@ -58,7 +55,7 @@ class Checkpoint:
 
     def due(self) -> bool:
         """Say whether it is time to save."""
-        return self.stopping() or time.monotonic() - self.saved > EVERY
+        return time.monotonic() - self.saved > EVERY
 
     def save(self, step: int, state: dict[str, torch.Tensor]) -> None:
         """Replace the file by the state after so many steps."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairdream.basemodel import model_identity
 from fairdream.config import ClipModel
+from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.identity import digest
 from fairdream.job import LOGGER
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL import Image
 
 PART = 4096  # images that are kept together: a minute of a GPU
 
@@ -45,19 +48,32 @@ def embed(index: str, model: str, embeddings: str, store: str, config: ClipModel
     LOGGER.info("%d images, %d of them to encode", len(table), len(new))
     if len(new):
         from fairdream.clip import Clip
-        from fairdream.images import open_rgb
 
         clip = Clip(config, model)
         for start in range(0, len(new), PART):
             some = new.iloc[start : start + PART]
-            paths = [Path(folder, path) for folder, path in zip(some["folder"], some["path"], strict=True)]
-            values = clip.embed_images(open_rgb, paths, len(paths), batch_size)
+            images = [(Path(row.folder, row.path), row.sha256) for row in some.itertuples()]
+            values = clip.embed_images(_open_listed, images, len(images), batch_size)
             keys = np.array([list(bytes.fromhex(sha)) for sha in some["sha256"]], np.uint8)
             part = cache / f"{digest(some['sha256'].tolist())[:32]}.safetensors"
             _save(part, values, keys)
             place |= _places(part, keys)
     keys = np.array([list(bytes.fromhex(sha)) for sha in table["sha256"]], np.uint8).reshape(len(table), 32)
     _save(embeddings, _gather([place[sha] for sha in table["sha256"]]), keys)
+
+
+def _open_listed(image: tuple[Path, str]) -> Image.Image:
+    """Return the image of a file that still has the hash that the index lists: it is kept under that hash for good."""
+    from fairdream.images import open_rgb
+
+    path, sha256 = image
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise UserError(f"{path} changed during the run; start it again to take up the change")
+    return open_rgb(content)
 
 
 def _places(part: Path, keys: np.ndarray) -> dict[str, tuple[Path, int]]:

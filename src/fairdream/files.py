@@ -11,6 +11,12 @@ import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairdream.errors import UserError
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 
 @contextmanager
@@ -32,26 +38,21 @@ def atomic(path: str | Path) -> Iterator[Path]:
 @contextmanager
 def exclusive(path: str | Path) -> Iterator[None]:
     """Hold a lock that other processes and nodes wait for; it ends with its process, however that ends."""
-    from filelock import FileLock
-
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path):
+    with _lock(Path(path)):
         yield
 
 
 @contextmanager
 def claim(paths: Iterable[str | Path], most: int) -> Iterator[list[Path]]:
     """Hold those of some locks that are free, at the most so many, without waiting for any; give their paths."""
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
     with ExitStack() as held:
         mine: list[Path] = []
         for path in map(Path, paths):
             if len(mine) == most:
                 break
-            path.parent.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(path)
+            lock = _lock(path)
             try:
                 lock.acquire(blocking=False)
             except Timeout:
@@ -59,6 +60,32 @@ def claim(paths: Iterable[str | Path], most: int) -> Iterator[list[Path]]:
             held.callback(lock.release)
             mine.append(path)
         yield mine
+
+
+def check_locks(folder: Path) -> None:
+    """Try a lock in a folder.
+
+    Raises
+    ------
+    UserError
+        When its file system has none.
+    """
+    try:
+        with exclusive(folder / "probe.lock"):
+            pass
+    except (OSError, NotImplementedError) as error:
+        raise UserError(
+            f"{folder}: its file system has no locks between processes (flock): {error}. Two jobs could train the same "
+            "adapter. Put `results` on one that has, such as NFS 4, GPFS, or Lustre mounted with `flock`."
+        ) from None
+
+
+def _lock(path: Path) -> BaseFileLock:
+    """Return a lock of the kernel's; filelock's own way out, a marker file, would outlive a killed job."""
+    from filelock import FileLock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return FileLock(path, fallback_to_soft=False)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -60,7 +60,7 @@ class Subject:
 
     def finished(self) -> bool:
         """Tell whether the store has it."""
-        return (self.folder / WEIGHTS).is_file()
+        return (self.folder / WEIGHTS).is_file() and (self.folder / "history.csv").is_file()
 
     def wanted_by_a_mate(self) -> bool:
         """Tell whether a mate's job should train it: it is nowhere, and did not fail before."""

@@ -19,8 +19,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from fairdream import sections
-from fairdream.config import load_config
+from fairdream import planned, sections
 from fairdream.errors import UserError
 from fairdream.rates import Rates, work
 
@@ -84,8 +83,7 @@ def dry_run(arguments: list[str]) -> Listener:
 
 def jobs_of(listener: Listener) -> list[Job]:
     """Return the jobs of a dry run with their estimates, by the configuration that it read."""
-    (started,) = listener.of("workflow_started")
-    config = load_config(started.configfiles[-1])
+    config = planned.parsed()
     rates, jobs = Rates(config), []
     for record in listener.of("job_info"):
         rule, wildcards = record.rule_name, record.wildcards
@@ -299,8 +297,13 @@ def main(arguments: list[str]) -> None:
     """Print the plan of a Snakemake command."""
     from snakemake.cli import parse_args
 
-    with contextlib.redirect_stderr(io.StringIO()):  # it names the profiles, and will again
-        _, parsed = parse_args(arguments)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):  # it names the profiles, and will again
+            _, parsed = parse_args(arguments)
+    except SystemExit:
+        print(said.getvalue(), file=sys.stderr, end="")
+        raise
     cluster = parsed.executor not in (None, "local")
     cores = (parsed.local_cores if cluster else parsed.cores) or os.cpu_count() or 1
     listener = dry_run(arguments)

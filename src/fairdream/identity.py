@@ -61,8 +61,8 @@ def code_digest(script: Path, package: Path, lock: Path) -> str:
         `requirements.lock`: gives the versions of the `RESULT_LIBRARIES` that are imported on the way.
     """
     trees, libraries = _closure(script, package)
-    versions = _lock_versions(lock, lock.stat().st_mtime_ns)
-    pins = {name: versions.get(RESULT_LIBRARIES[name], "unpinned") for name in libraries}
+    versions = locked_versions(lock)
+    pins = {name: versions[RESULT_LIBRARIES[name]] for name in libraries}
     # by content alone: the same code in another folder is the same code
     return digest([sorted(trees.values()), pins])
 
@@ -70,6 +70,12 @@ def code_digest(script: Path, package: Path, lock: Path) -> str:
 def code_files(script: Path, package: Path) -> dict[str, str]:
     """Return a digest for each file that a script runs: the script itself and the modules, by path."""
     return {str(path): digest(tree) for path, tree in _closure(script, package)[0].items()}
+
+
+def locked_versions(lock: Path) -> dict[str, str]:
+    """Return the locked version of each library that decides results."""
+    versions = _lock_versions(lock, lock.stat().st_mtime_ns)
+    return {name: versions.get(name, "unpinned") for name in RESULT_LIBRARIES.values()}
 
 
 def _closure(script: Path, package: Path) -> tuple[dict[Path, str], set[str]]:

@@ -9,6 +9,7 @@ from fairdream.bias import group_name
 from fairdream.config import Source
 from fairdream.errors import UserError
 from fairdream.files import atomic
+from fairdream.identity import file_digest
 from fairdream.job import LOGGER
 from fairdream.prefetch import prefetch
 
@@ -27,6 +28,7 @@ def index(manifest: str, index: str, config: Source) -> None:
     """
     import pandas as pd
 
+    before = file_digest(manifest)
     files = pd.read_parquet(manifest).set_index("path")
     table = read_tables(config)
     prefix = f"{config.images}/" if config.images else ""
@@ -42,6 +44,9 @@ def index(manifest: str, index: str, config: Source) -> None:
     # the path is the id: unique, stable when rows are added, and readable in every later table
     table.insert(0, "id", table["path"])
     table["folder"] = config.folder
+    # a manifest that is newer than the index would pass for the one it was made of
+    if file_digest(manifest) != before:
+        raise UserError(f"{config.folder}: the data changed while they were read; start again to take up the change")
     with atomic(index) as path:
         table.to_parquet(path, index=False)
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 from fairdream.errors import UserError
 
 VARIABLE = "FAIRDREAM_ORPHANS"
+CHOICES = ("", "cancel", "ignore")
 PATIENCE = 90  # seconds: SLURM gives a cancelled job 30 to end
 
 
@@ -26,11 +28,14 @@ def live_jobs(folder: str | Path) -> dict[str, str]:
     """
     if shutil.which("squeue") is None:
         return {}
-    listed = subprocess.run(
-        ["squeue", "--me", "--noheader", "--format", "%i|%T|%k|%Z"], capture_output=True, text=True, timeout=60
-    )
+    command = ["squeue", "--me", "--noheader", "--format", "%i|%T|%k|%Z"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        listed = subprocess.CompletedProcess(command, 1, "", "no answer in a minute")
     if listed.returncode != 0:
-        return {}  # a controller that is away: the executor says so better
+        print(f"squeue cannot tell whether jobs of a killed run are alive: {listed.stderr.strip()}", file=sys.stderr)
+        return {}
     jobs = {}
     for line in listed.stdout.splitlines():
         number, state, comment, home = line.split("|", 3)
@@ -47,12 +52,15 @@ def check(folder: str | Path) -> None:
     UserError
         With each job, and the lines that cancel them.
     """
-    jobs = live_jobs(folder)
     choice = os.environ.get(VARIABLE, "")
+    if choice not in CHOICES:
+        raise UserError(f"{VARIABLE} is {choice!r}; allowed: cancel, ignore, or unset")
+    jobs = live_jobs(folder)
     if not jobs or choice == "ignore":
         return
     if choice == "cancel":
-        subprocess.run(["scancel", *jobs], check=True, timeout=60)
+        # of jobs that ended meanwhile scancel complains; whether any is left is seen below
+        subprocess.run(["scancel", *jobs], capture_output=True, timeout=60)
         deadline = time.monotonic() + PATIENCE
         while jobs and time.monotonic() < deadline:
             time.sleep(1)

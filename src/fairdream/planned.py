@@ -12,13 +12,17 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairdream.errors import UserError
 from fairdream.files import write_text
-from fairdream.identity import code_digest, code_files, digest
+from fairdream.identity import code_digest, code_files, digest, locked_versions
+
+if TYPE_CHECKING:
+    from fairdream.config import Config
 
 VARIABLE = "FAIRDREAM_PLAN"
+_parsed: list[Config] = []
 
 
 def record(
@@ -26,6 +30,7 @@ def record(
     config: dict[str, Any],
     scripts: Iterable[Path],
     package: Path,
+    lock: Path,
     adapters: dict[str, dict[str, dict[str, Any]]] | None = None,
 ) -> None:
     """Write the plan of the run that starts in this process, and name it in the environment.
@@ -38,19 +43,31 @@ def record(
         The configuration as it was read.
     scripts, package
         The rules' scripts and the folder of the `fairdream` package.
+    lock
+        `requirements.lock`.
     adapters
         The adapters that the run may train: ``DATASET/BIAS/METHOD`` -> subject -> the job's `cfg`.
     """
     files: dict[str, str] = {}
     for script in scripts:
         files |= code_files(script, package)
-    plan = {"config": config, "files": files, "adapters": adapters or {}}
+    plan = {"config": config, "files": files, "lock": locked_versions(lock), "adapters": adapters or {}}
     path = (folder / f"{digest(plan)[:16]}.json").resolve()
     if path.is_file():
         path.touch()  # its time is the beginning of the last run
     else:
         write_text(path, json.dumps(plan))
     os.environ[VARIABLE] = str(path)
+
+
+def keep(config: Config) -> None:
+    """Keep the configuration that this process parsed, with what its command line changed in it, for `parsed`."""
+    _parsed[:] = [config]
+
+
+def parsed() -> Config:
+    """Return the configuration of the workflow that this process parsed: `make plan` runs Snakemake in its own."""
+    return _parsed[0]
 
 
 def configuration() -> dict[str, Any] | None:
@@ -80,6 +97,31 @@ def mates(wildcards: dict[str, str], within: str) -> dict[str, dict[str, Any]]:
     return {name: cfg for name, cfg in found.items() if within == "all" or name in within.split(",")}
 
 
+def check_installed(lock: Path) -> None:
+    """Compare the libraries of this environment with the lock, whose versions are what a result is recorded under.
+
+    Raises
+    ------
+    UserError
+        Names each library that is installed in another version, as after a `git pull` without `make setup`.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    other = []
+    for name, locked in locked_versions(lock).items():
+        try:
+            found = version(name).split("+")[0]  # 2.13.0+cu130 is a build of 2.13.0
+        except PackageNotFoundError:
+            continue  # the jobs' own environment has it
+        if found != locked:
+            other.append(f"{name} {found} (locked: {locked})")
+    if other:
+        raise UserError(
+            f"Installed in another version than {lock.name} says: {', '.join(other)}. Run `make setup`; or, to stay "
+            "with what is installed, write its version into the lock: results are recorded under it."
+        )
+
+
 def check_code(expected: str, script: Path, package: Path, lock: Path) -> None:
     """Stop a job whose code is not what the run was planned with.
 
@@ -96,6 +138,9 @@ def check_code(expected: str, script: Path, package: Path, lock: Path) -> None:
     plan = _read()
     now = code_files(script, package)
     changed = [path for path, value in now.items() if plan and plan["files"].get(path, value) != value]
+    # on another node `expected` was made of the lock as it is now
+    if plan and plan["lock"] != locked_versions(lock):
+        changed.append(str(lock))
     if not changed and code_digest(script, package, lock) != expected:
         changed = [str(lock) if plan else "the code"]
     if changed:
@@ -108,4 +153,12 @@ def check_code(expected: str, script: Path, package: Path, lock: Path) -> None:
 
 def _read() -> dict[str, Any] | None:
     path = os.environ.get(VARIABLE)
-    return json.loads(Path(path).read_text(encoding="utf-8")) if path and Path(path).is_file() else None
+    if not path:
+        return None
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{path}: the plan of this run cannot be read ({error.strerror}). It says what the run began with, so no "
+            "job goes on without it: start the run again."
+        ) from None

@@ -55,14 +55,14 @@ def predict(model: str | Path, images: Sequence[str | Path]) -> tuple[pd.DataFra
         batch = paths[start : start + BATCH]
         with tempfile.TemporaryDirectory() as folder:
             try:
-                pixels = classifier.decode(batch, size, folder)
+                pixels = classifier.decode(enumerate(batch), len(batch), size, folder)
             except UserError:
                 reasons = {path: reason for path in batch if (reason := _problem(path))}
                 broken |= {str(path): reason for path, reason in reasons.items()}
                 batch = [path for path in batch if path not in reasons]
                 if not batch:
                     continue
-                pixels = classifier.decode(batch, size, folder)
+                pixels = classifier.decode(enumerate(batch), len(batch), size, folder)
             shares = classifier.predict(network, pixels, device).softmax(dim=1).cpu().numpy()
         table = pd.DataFrame({"path": [str(path) for path in batch]})
         table["predicted"] = [labels[number] for number in shares.argmax(axis=1)]

@@ -16,7 +16,7 @@ from fairdream.device import allow_tf32, best_device
 from fairdream.errors import UserError
 from fairdream.identity import digest, file_digest, seed_of
 from fairdream.images import iter_pngs
-from fairdream.job import LOGGER, stop_asked
+from fairdream.job import LOGGER
 from fairdream.pixels import Pixels
 from fairdream.training import Loss, contrastive_loss, group_dro_loss, train_network
 
@@ -77,10 +77,10 @@ def pretrain(
     )
     steps = classifier.length(config, count)
     LOGGER.info("%d images, %d steps of %s", count, steps, config.optimizer)
-    with tempfile.TemporaryDirectory() as folder, stop_asked() as stopping:
+    with tempfile.TemporaryDirectory() as folder:
         pixels = classifier.decode(sources, count, config.image_size, folder)
         identity = digest([config.model_dump(), seed, code, model_identity(weights), _made_of(selected, split)])
-        saves = [Checkpoint(Path(stage1).with_suffix(f".{part}"), identity, stopping) for part in PARTS]
+        saves = [Checkpoint(Path(stage1).with_suffix(f".{part}"), identity) for part in PARTS]
         if config.jtt:
             first = max(1, round(config.jtt.first * steps))
             network, _ = _train(pixels, strata, first, loss, seed, weights, device, config, saves[0], "First training")

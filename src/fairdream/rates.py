@@ -152,8 +152,11 @@ class Rates:
 
 
 def last_record(path: Path) -> dict[str, Any]:
-    """Return the last line of a benchmark file: rule, wildcards, params and ``s``, the seconds."""
-    return json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+    """Return the last line of a benchmark file: rule, wildcards, params and ``s``, the seconds; empty without one."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
+    except (IndexError, ValueError):
+        return {}  # Snakemake was killed while it wrote
 
 
 def _images(wildcards: dict[str, str]) -> int:

@@ -39,7 +39,7 @@ from fairdream.device import allow_tf32, best_device
 from fairdream.disagreement import disagreement, highest, misclassification
 from fairdream.files import atomic
 from fairdream.identity import digest, file_digest, seed_of
-from fairdream.job import LOGGER, stop_asked
+from fairdream.job import LOGGER
 from fairdream.pixels import Pixels
 from fairdream.training import contrastive_loss, group_dro_loss, optimizer_of, train_network
 
@@ -77,10 +77,10 @@ def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, 
     rows = pd.read_parquet(split)
     rows["class"] = rows["label"].map({name: number for number, name in enumerate(labels)}).astype(np.int64)
     sources = [Path(folder, path) for folder, path in zip(rows["folder"], rows["path"], strict=True)]
-    with tempfile.TemporaryDirectory() as folder, stop_asked() as stopping:
+    with tempfile.TemporaryDirectory() as folder:
         pixels = classifier.decode(enumerate(sources), len(sources), image_size, folder)
         identity = digest([config.model_dump(), seed, code, file_digest(stage1), file_digest(split)])
-        checkpoint = Checkpoint(Path(weights).with_suffix(".checkpoint"), identity, stopping)
+        checkpoint = Checkpoint(Path(weights).with_suffix(".checkpoint"), identity)
         if config.augmentation:
             _train_all(network, pixels, rows, seed, config, device, checkpoint)
         features = classifier.encode(network, pixels, device)

@@ -19,7 +19,8 @@ def tell(results: Path) -> str:
     """Return time and the longest job by rule, of all jobs and of those of the last run."""
     records: list[tuple[float, dict[str, Any]]] = []
     for path in sorted(results.glob("benchmarks/*/*.jsonl")):
-        records.append((path.stat().st_mtime, {"rule_name": path.parent.name, **last_record(path)}))
+        if record := last_record(path):
+            records.append((path.stat().st_mtime, {"rule_name": path.parent.name, **record}))
     if not records:
         return f"{results} has no benchmark files yet: nothing was run there."
     rules = defaultdict(list)

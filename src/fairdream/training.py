@@ -12,12 +12,15 @@ from fairdream import classifier
 from fairdream.checkpoint import Checkpoint
 from fairdream.config import Augmentation, Training
 from fairdream.errors import UserError
+from fairdream.job import stop_asked
 from fairdream.losses import stage_loss
 from fairdream.pixels import Pixels, feed
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
+
+LOOK_EVERY = 100  # steps between two looks at the loss, each a wait for the device
 
 
 @dataclass
@@ -101,7 +104,7 @@ def train_network(
     Raises
     ------
     UserError
-        When the loss is NaN or infinite at the end, or the job was asked to end before.
+        When the loss or a weight is NaN or infinite, or the job was asked to end before its end.
     """
     optimizer = optimizer_of(network.parameters(), config)
     network.train()
@@ -111,27 +114,35 @@ def train_network(
     if found:
         start, state = found
         _restore(state, network, optimizer, loss, kept)
-    for step, (batch, values) in enumerate(feed(pixels, islice(batches, start, None), device), start):
-        if config.schedule == "cosine":
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
-        inputs = augment(classifier.to_input(values, device), augmentation)
-        features = network.encoder(inputs)  # (b, d)
-        value = loss.of(network.head(features), features, batch)
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        optimizer.step()
-        if keep_at and step + 1 in keep_at:
-            kept[keep_at[step + 1]] = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-        last = value.detach()
-        done = step + 1
-        if checkpoint and (checkpoint.due() if done < steps else saved):
-            saved = True
-            checkpoint.save(done, _state(network, optimizer, loss, kept))
-            if done < steps and checkpoint.stopping():
-                raise UserError(f"asked to stop; saved at step {done}, where the next attempt goes on")
-    if steps and not math.isfinite(float(last)):
-        raise UserError(f"the loss is {float(last)} at the end; lower learning_rate")
+    with stop_asked() as stopping:
+        for step, (batch, values) in enumerate(feed(pixels, islice(batches, start, None), device), start):
+            if config.schedule == "cosine":
+                for group in optimizer.param_groups:
+                    group["lr"] = config.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
+            inputs = augment(classifier.to_input(values, device), augmentation)
+            features = network.encoder(inputs)  # (b, d)
+            value = loss.of(network.head(features), features, batch)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            optimizer.step()
+            if keep_at and step + 1 in keep_at:
+                kept[keep_at[step + 1]] = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+            last = value.detach()
+            done = step + 1
+            asked = stopping() and done < steps
+            save = checkpoint is not None and (asked or checkpoint.due() if done < steps else saved)
+            # the only waits for the device; a training that has diverged is neither gone on with nor saved
+            if (save or done % LOOK_EVERY == 0 or done == steps) and not math.isfinite(float(last)):
+                raise UserError(f"the loss is {float(last)} at step {done}; lower learning_rate")
+            if save:
+                assert checkpoint
+                saved = True
+                checkpoint.save(done, _state(network, optimizer, loss, kept))
+            if asked:
+                where = f"; saved at step {done}, where the next attempt goes on" if checkpoint else ""
+                raise UserError(f"asked to stop{where}")
+    if not all(bool(value.isfinite().all()) for value in network.parameters()):
+        raise UserError("the weights are not finite at the end; lower learning_rate")
     return kept
 
 

@@ -23,7 +23,7 @@ from snakemake_interface_logger_plugins.settings import LogHandlerSettingsBase
 class LogHandlerSettings(LogHandlerSettingsBase):
     """The plugin's options."""
 
-    every: int = field(default=60, metadata={"help": "Seconds between two lines."})
+    every: int = field(default=60, metadata={"help": "Seconds between two lines, at least 1."})
 
 
 class Progress:
@@ -103,7 +103,7 @@ class LogHandler(LogHandlerBase):
             threading.Thread(target=self._tell, daemon=True).start()
 
     def _tell(self) -> None:
-        while not self._ended.wait(getattr(self.settings, "every", 60)):
+        while not self._ended.wait(max(1, getattr(self.settings, "every", 60))):
             with self._reading:
                 line = self._progress.line(time.monotonic()) if self._progress.running else None
             if line:

@@ -40,4 +40,4 @@ def test_one_allocation_with_one_gpu_trains_all_adapters_of_a_method(snakemake, 
     planned = json.loads(plan.read_text())["adapters"]
     assert sorted(planned["waterdigits/original/clustered_dreambooth"]) == SUBJECTS
     groups = yaml.safe_load((project / "profiles/slurm/config.yaml").read_text())["groups"]
-    assert groups == ["finetune=adapters-{dataset}-{bias}-{method}"]
+    assert "finetune=adapters-{dataset}-{bias}-{method}" in groups

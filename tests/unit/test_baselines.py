@@ -390,6 +390,15 @@ def test_a_checkpoint_of_other_values_is_passed_over(data, monkeypatch):
     assert all(torch.equal(other[key], fresh[key]) for key in fresh)
 
 
+@pytest.mark.parametrize("every", [-1.0, 1000.0], ids=["saved", "not saved"])
+def test_a_training_that_diverged_fails_at_every_attempt(data, every, monkeypatch):
+    monkeypatch.setattr(checkpoint, "EVERY", every)
+    for _ in range(3):
+        with pytest.raises(UserError, match="lower learning_rate"):
+            train(data, "nan", learning_rate=1e30)
+        assert not (data / "nan.safetensors").exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, None], ids=["empty", "zeros", "truncated"])
 def test_a_checkpoint_that_cannot_be_read_costs_its_steps_alone(data, content, monkeypatch, caplog):
     with monkeypatch.context() as told:

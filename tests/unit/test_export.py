@@ -89,7 +89,7 @@ def test_predictions_are_those_of_the_network(exported, images):
     assert not broken
     assert len(table) == 10
     network, labels, size = classifier.load(str(exported / "model.safetensors"))
-    pixels = classifier.decode(list(table["path"]), size, str(exported))
+    pixels = classifier.decode(enumerate(table["path"]), len(table), size, str(exported))
     logits = classifier.predict(network, pixels, torch.device("cpu")).softmax(1).numpy()
     assert table[["p_dark", "p_light"]].to_numpy() == pytest.approx(logits, abs=1e-6)
     assert list(table["predicted"]) == [labels[number] for number in logits.argmax(1)]

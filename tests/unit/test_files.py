@@ -1,10 +1,13 @@
 """No half-written file stands under a final name."""
 
+import errno
+import fcntl
 import os
 
 import pytest
 
-from fairdream.files import atomic, write_if_changed, write_text
+from fairdream.errors import UserError
+from fairdream.files import atomic, check_locks, write_if_changed, write_text
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_other_file(tmp_path):
@@ -68,3 +71,14 @@ def test_an_equal_text_keeps_the_time_stamp(tmp_path):
     assert write_if_changed(path, "two")
     assert path.stat().st_mtime_ns > 1
     assert path.read_text() == "two"
+
+
+def test_a_file_system_without_locks_is_refused(tmp_path, monkeypatch):
+    check_locks(tmp_path)
+
+    def flock(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(UserError, match="no locks between processes"):
+        check_locks(tmp_path)

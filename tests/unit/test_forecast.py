@@ -188,13 +188,17 @@ def test_what_a_run_took_and_what_the_last_one_did(config, tmp_path, monkeypatch
     results = Path(config.results)
     old = benchmark(config, "finetune", 7200.0, {**LORA, "subject": "even-land"})
     os.utime(old, (1e9, 1e9))
-    planned.record(results / "store/plans", {}, [], ROOT / "src/fairdream")
+    planned.record(results / "store/plans", {}, [], ROOT / "src/fairdream", ROOT / "requirements.lock")
     begun = next(results.glob("store/plans/*.json")).stat().st_mtime
     new = benchmark(config, "finetune", 1800.0, {**LORA, "subject": "odd-land"})
     os.utime(new, (begun + 3600, begun + 3600))
     told = spent.tell(results)
     assert "In all: 2 jobs, 2.5 h of jobs that ask for a GPU" in told
     assert "1 jobs, 30 min of jobs that ask for a GPU and 0 s of others, in 60 min." in told.splitlines()[-1]
-    planned.record(results / "store/plans", {}, [], ROOT / "src/fairdream")
+    planned.record(results / "store/plans", {}, [], ROOT / "src/fairdream", ROOT / "requirements.lock")
     assert next(results.glob("store/plans/*.json")).stat().st_mtime >= begun
     assert "nothing was run" in spent.tell(tmp_path / "elsewhere")
+    # a kill while Snakemake wrote: neither the plan nor the costs stumble over it
+    new.write_text("")
+    assert "In all: 1 jobs, 2.0 h" in spent.tell(results)
+    Rates(config)

@@ -82,6 +82,7 @@ def test_logic_in_a_module_that_is_imported_on_the_way(copy):
     assert stale(copy, replace(copy / "fairdream/metrics.py", "100 *", "1 *")) == {"evaluate"}
     assert stale(copy, replace(copy / "fairdream/losses.py", "1 - beta", "2 - beta")) == {"pretrain", "retrain"}
     assert stale(copy, replace(copy / "fairdream/classifier.py", "MEAN = (0.485", "MEAN = (0.5")) == {
+        "export",
         "pretrain",
         "retrain",
     }

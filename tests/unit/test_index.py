@@ -9,7 +9,7 @@ from fairdream.config import Source
 from fairdream.errors import UserError
 from fairdream.identity import file_digest
 from fairdream.index import index
-from fairdream.manifest import write_manifest
+from fairdream.manifest import refresh, write_manifest
 
 HEADER = ("path", "label", "attribute", "split")
 ROWS = [
@@ -213,3 +213,21 @@ def test_images_that_only_one_table_knows_are_named(folder):
     write_table(folder / "parts.csv", ("image_id", "partition"), [(f"{name}.png", 0) for name in "abcdefg"])
     assert "parts.csv: 1 image(s) do not stand in" in (message := refused(folder, **values))
     assert "attr.csv, first g.png" in message
+
+
+def test_data_that_change_while_they_are_read_make_no_index(folder, monkeypatch):
+    """A dry run or another run that finds the change writes the manifest anew: the index would pass for its result."""
+    from fairdream import index as module
+
+    manifest, config = folder / "manifest.parquet", source(folder)
+    open_all = module._open_all
+
+    def edit(paths):
+        open_all(paths)
+        Image.new("RGB", (8, 8), (1, 2, 3)).save(folder / "images/a.png")
+        refresh(manifest, config)
+
+    monkeypatch.setattr(module, "_open_all", edit)
+    assert "changed while they were read" in refused(folder)
+    monkeypatch.undo()
+    assert len(run(folder)) == len(ROWS)

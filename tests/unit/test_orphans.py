@@ -59,3 +59,25 @@ def test_an_empty_queue_and_no_slurm_are_no_error(queue, monkeypatch):
     orphans.check(here)
     monkeypatch.setenv("PATH", str(here))
     assert orphans.live_jobs(here) == {}
+
+
+def test_a_job_that_ended_meanwhile_is_no_error(queue, monkeypatch):
+    here, lines = queue
+    (here.parent / "bin/scancel").write_text(f"#!/bin/sh\n: > {lines}\nexit 1\n")
+    monkeypatch.setenv(orphans.VARIABLE, "cancel")
+    orphans.check(here)
+    assert lines.read_text() == ""
+
+
+def test_another_word_than_those_allowed_is_named(queue, monkeypatch):
+    here, _ = queue
+    monkeypatch.setenv(orphans.VARIABLE, "Cancel")
+    with pytest.raises(UserError, match="'Cancel'; allowed: cancel, ignore"):
+        orphans.check(here)
+
+
+def test_a_queue_that_cannot_be_asked_is_told_of(queue, capsys):
+    here, _ = queue
+    (here.parent / "bin/squeue").write_text("#!/bin/sh\necho no controller >&2\nexit 1\n")
+    orphans.check(here)
+    assert "no controller" in capsys.readouterr().err

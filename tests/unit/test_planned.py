@@ -28,7 +28,8 @@ def parts(project):
 
 
 def record(project, config):
-    planned.record(project / "plans", config, (project / "workflow/scripts").glob("*.py"), project / "src/fairdream")
+    script, package, lock = parts(project)
+    planned.record(project / "plans", config, script.parent.glob("*.py"), package, lock)
 
 
 def test_a_job_reads_the_configuration_that_its_run_began_with(project):
@@ -43,7 +44,7 @@ def test_a_job_knows_the_mates_of_its_data_set_bias_and_method_and_of_its_alloca
     assert planned.mates(names, "all") == {}
     adapters = {"celeba/0.999/lora": {"a-b": {"steps": 1}, "a-c": {"steps": 1}}, "celeba/0.999/dreambooth": {"x": {}}}
     scripts = (project / "workflow/scripts").glob("*.py")
-    planned.record(project / "plans", {}, scripts, project / "src/fairdream", adapters)
+    planned.record(project / "plans", {}, scripts, project / "src/fairdream", project / "requirements.lock", adapters)
     assert planned.mates(names, "all") == {"a-b": {"steps": 1}, "a-c": {"steps": 1}}
     assert planned.mates(names, "a-c,other") == {"a-c": {"steps": 1}}
     assert planned.mates(names, "") == {}
@@ -91,11 +92,40 @@ def test_another_pin_stops_the_job(project):
     lock.write_text(text.replace("\npeft==", "\npeft==9"))
     with pytest.raises(UserError, match=r"^requirements.lock changed"):
         planned.check_code(expected, script, package, lock)
+    # where Snakemake on the job's node parsed the new lock, the plan still tells
+    with pytest.raises(UserError, match=r"^requirements.lock changed"):
+        planned.check_code(code_digest(script, package, lock), script, package, lock)
+
+
+def test_a_pin_of_a_library_that_decides_nothing_passes(project):
+    script, package, lock = parts(project)
+    expected = code_digest(script, package, lock)
+    record(project, {})
+    lock.write_text(lock.read_text().replace("\npandas==", "\npandas==9"))
+    planned.check_code(expected, script, package, lock)
+
+
+def test_a_plan_that_is_gone_is_no_reason_to_go_by_the_file(project):
+    record(project, {"seeds": [0]})
+    for plan in (project / "plans").glob("*.json"):
+        plan.unlink()
+    with pytest.raises(UserError, match="start the run again"):
+        planned.configuration()
+    with pytest.raises(UserError, match="start the run again"):
+        planned.check_code("", *parts(project))
+
+
+def test_libraries_that_are_not_those_of_the_lock_are_named(project):
+    *_, lock = parts(project)
+    planned.check_installed(lock)
+    lock.write_text(lock.read_text().replace("\npeft==", "\npeft==9"))
+    with pytest.raises(UserError, match=r"peft [\d.]+ \(locked: 9[\d.]+\)\. Run `make setup`"):
+        planned.check_installed(lock)
 
 
 def test_a_plan_is_json(project, tmp_path):
     record(project, {"a": 1})
     (path,) = (project / "plans").glob("*.json")
     plan = json.loads(path.read_text())
-    assert set(plan) == {"config", "files", "adapters"}
+    assert set(plan) == {"config", "files", "lock", "adapters"}
     assert any(name.endswith("src/fairdream/finetune.py") for name in plan["files"])
