@@ -151,7 +151,7 @@ def jobs_here(wildcards):
     if workflow.is_main_process:
         return "all"
     own = {key: wildcards[key] for key in ("dataset", "bias", "method")}
-    jobs = [job.wildcards for job in workflow.dag_settings.target_jobs if job.rulename == "finetune"]
+    jobs = [job.wildcards_dict for job in workflow.dag_settings.target_jobs if job.rulename == "finetune"]
     return ",".join(sorted(job["subject"] for job in jobs if own.items() <= job.items()))
 
 
