@@ -1,5 +1,6 @@
 # One adapter a subject. A job trains its own together with those of its mates that are missing, see
-# src/fairdream/finetune.py; what it trains beside its own is no param, so a pool makes nothing stale.
+# src/fairdream/finetune.py; what it trains beside its own is no param, so a pool makes nothing stale. One at a time is
+# what a CPU repeats to the bit, whatever was killed; profiles/slurm has the pools of GPUs.
 
 
 rule finetune:
@@ -20,7 +21,7 @@ rule finetune:
         gpu=1,
         mem_mb=lambda wildcards, attempt: 16_000 * attempt,
         runtime=minutes_of_an_adapter,
-        pool=8,
+        pool=1,
         mates=jobs_here,
         store=STORE,
     params:
