@@ -196,17 +196,16 @@ def stock_trainer(path: Path, size: Size) -> Callable[[], None]:
     return step
 
 
-def pooled_trainer(path: Path, pool: int, size: Size, folder: Path) -> Callable[[int], None] | None:
-    """Return a function that trains `pool` adapters at once for a number of steps; ``None``: no such trainer.
+def pooled_trainer(path: Path, pool: int, size: Size, folder: Path) -> Callable[[int], None]:
+    """Return a function that trains `pool` adapters at once for a number of steps.
 
-    This is the one place that knows our trainer. A step is one of every adapter, `size.batch` images each.
+    A step is one of every adapter, `size.batch` images each.
     """
     from PIL import Image
 
-    from fairdream.finetune import FinetuneJob, load_base, train
+    from fairdream.pool import StackedLora
+    from fairdream.tuning import FinetuneJob, Lesson, encode, load_base, train
 
-    if pool != 1:
-        return None
     pictures = []
     for number in range(8):
         pixels = np.random.default_rng(number).integers(0, 255, (size.pixels, size.pixels, 3), np.uint8)
@@ -227,9 +226,21 @@ def pooled_trainer(path: Path, pool: int, size: Size, folder: Path) -> Callable[
         token="sks",
         seed=0,
     )
-    base = load_base(str(path), pictures, job)
-    checkpoint = folder / "checkpoint.safetensors"
-    return lambda steps: train(base, "bench", checkpoint, job.model_copy(update={"steps": steps})) and None
+    base = load_base(str(path))
+    subjects = {f"subject{number}": (PROMPT, pictures, folder / f"{number}.safetensors") for number in range(pool)}
+    encoded = encode(str(path), subjects, size.pixels)
+
+    def fail(lesson: Lesson, error: Exception) -> None:
+        raise error
+
+    def run(steps: int) -> None:
+        lessons = [replace(lesson, rows=[], losses=[]) for lesson in encoded.values()]
+        train(base, lessons, job.model_copy(update={"steps": steps}), lambda lesson, weights: None, fail)
+        for name, layer in list(base.unet.named_modules()):
+            if isinstance(layer, StackedLora):
+                base.unet.set_submodule(name, layer.base)
+
+    return run
 
 
 def measure_training(path: Path, pools: list[int], size: Size, rate: float, folder: Path) -> None:
@@ -248,9 +259,6 @@ def measure_training(path: Path, pools: list[int], size: Size, rate: float, fold
     step = None
     for pool in pools:
         run = pooled_trainer(path, pool, size, folder)
-        if run is None:
-            print(f"| ours | {pool} | - | - | - | - | - |")
-            continue
         took, memory = peak(lambda run=run: seconds(lambda: run(size.steps), size.repeats))
         images = size.steps * size.batch * pool / took
         row = f"{size.steps / took:.2f} | {images:.1f} | {images / stock:.2f} | {memory} | {flops * images / rate:.1%}"
@@ -359,7 +367,7 @@ def measure_scoring(size: Size) -> None:
     for number in range(size.score):
         pixels = np.random.default_rng(number).integers(0, 255, (size.pixels, size.pixels, 3), np.uint8)
         pictures.append(encode_png(Image.fromarray(pixels)))
-    took, memory = peak(lambda: seconds(lambda: clip.embed_images(open_rgb, pictures, 64), size.repeats))
+    took, memory = peak(lambda: seconds(lambda: clip.embed_images(open_rgb, pictures, len(pictures), 64), size.repeats))
     tensor = clip.preprocess(open_rgb(pictures[0])).expand(64, -1, -1, -1).contiguous().to(clip.device)
     with torch.inference_mode():
         alone = seconds(lambda: clip.model.encode_image(tensor), size.repeats)

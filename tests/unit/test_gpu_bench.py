@@ -26,11 +26,18 @@ def bench():
 
 
 def test_the_benchmark_prints_every_figure(bench, capsys):
-    bench.main(["--tiny", "--pools", "1", "--repeats", "1"])
+    bench.main(["--tiny", "--pools", "1", "3", "--repeats", "1"])
     text = capsys.readouterr().out
     for heading in ("## Training", "## Drawing", "## Embedding and scoring"):
         assert heading in text
-    for row in (r"stock script \| 1", r"ours \| 1", r"stock pipeline \| 2", r"ours \| 2", r"ours, a job of 8 \| 2"):
+    for row in (
+        r"stock script \| 1",
+        r"ours \| 1",
+        r"ours \| 3",
+        r"stock pipeline \| 2",
+        r"ours \| 2",
+        r"ours, a job of 8 \| 2",
+    ):
         found = re.search(rf"^\| {row} \| ([\d.]+) ", text, re.M)
         assert found, row
         assert float(found[1]) > 0
