@@ -150,14 +150,9 @@ def jobs_here(wildcards):
     """The subjects of a method that this allocation was asked for; a run on one machine is one allocation for all."""
     if workflow.is_main_process:
         return "all"
-    # on a cluster each job of a group runs in a Snakemake of its own, started by the group's, which alone knows them all
-    if "FAIRDREAM_ALLOCATION" not in os.environ:
-        jobs = [job.wildcards_dict for job in workflow.dag_settings.target_jobs if job.rulename == "finetune"]
-        os.environ["FAIRDREAM_ALLOCATION"] = " ".join(
-            f"{own['dataset']}/{own['bias']}/{own['method']}/{own['subject']}" for own in jobs
-        )
+    named = [job.wildcards_dict for job in workflow.dag_settings.target_jobs if job.rulename == "finetune"]
+    here = planned.allocation("/".join(job[key] for key in ("dataset", "bias", "method", "subject")) for job in named)
     method = f"{wildcards.dataset}/{wildcards.bias}/{wildcards.method}/"
-    here = os.environ["FAIRDREAM_ALLOCATION"].split()
     return ",".join(sorted(job.removeprefix(method) for job in here if job.startswith(method)))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fairdream.config import Config
 
 VARIABLE = "FAIRDREAM_PLAN"
+ALLOCATION = "FAIRDREAM_ALLOCATION"
 _parsed: list[Config] = []
 
 
@@ -74,6 +75,16 @@ def configuration() -> dict[str, Any] | None:
     """Return the configuration of the run that this job belongs to; ``None`` when no plan was handed down."""
     plan = _read()
     return plan and plan["config"]
+
+
+def allocation(named: Iterable[str]) -> list[str]:
+    """Return the jobs that train in this allocation of a cluster, each as ``DATASET/BIAS/METHOD/SUBJECT``.
+
+    Each job of a group runs in a Snakemake of its own, started by the group's, which alone knows them all: the first
+    one that asks hands down what it was named.
+    """
+    os.environ.setdefault(ALLOCATION, " ".join(named))
+    return os.environ[ALLOCATION].split()
 
 
 def mates(wildcards: dict[str, str], within: str) -> dict[str, dict[str, Any]]:
