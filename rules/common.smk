@@ -151,7 +151,7 @@ def jobs_here(wildcards):
     if workflow.is_main_process:
         return "all"
     named = [job.wildcards_dict for job in workflow.dag_settings.target_jobs if job.rulename == "finetune"]
-    here = planned.allocation("/".join(job[key] for key in ("dataset", "bias", "method", "subject")) for job in named)
+    here = planned.allocation(f"{j['dataset']}/{j['bias']}/{j['method']}/{j['subject']}" for j in named)
     method = f"{wildcards.dataset}/{wildcards.bias}/{wildcards.method}/"
     return ",".join(sorted(job.removeprefix(method) for job in here if job.startswith(method)))
 
