@@ -10,6 +10,14 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 
+@pytest.fixture(autouse=True)
+def _no_run_s_environment(monkeypatch) -> None:
+    """No test hands the next one the plan of its run: `planned.record` writes into this process's environment."""
+    for name in ("FAIRDREAM_PLAN", "FAIRDREAM_ALLOCATION"):
+        monkeypatch.setenv(name, "")  # what was not there before is removed afterwards, whatever the test makes of it
+        monkeypatch.delenv(name)
+
+
 @pytest.fixture
 def tell(request) -> Callable[[str], None]:
     """Keep a figure for the end of the run: what was survived, counted or measured."""
