@@ -6,6 +6,7 @@ name in the same folder, synced to the disk and renamed.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -68,12 +69,14 @@ def check_locks(folder: Path) -> None:
     Raises
     ------
     UserError
-        When its file system has none.
+        When its file system has none, or the folder cannot be written.
     """
     try:
         with exclusive(folder / "probe.lock"):
             pass
     except (OSError, NotImplementedError) as error:
+        if getattr(error, "errno", None) not in (None, errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise UserError(f"{folder}: cannot be written: {error}") from None
         raise UserError(
             f"{folder}: its file system has no locks between processes (flock): {error}. Two jobs could train the same "
             "adapter. Put `results` on one that has, such as NFS 4, GPFS, or Lustre mounted with `flock`."
