@@ -398,10 +398,10 @@ CASES = [
     Case(
         "a comment, a docstring, the time stamp of an image, `origin`",
         "nothing",
-        text("src/fairdream/finetune.py", "\nimport csv", "\n# a comment\nimport csv"),
+        text("src/fairdream/finetune.py", "\nimport json", "\n# a comment\nimport json"),
         {},
     ),
-    Case("a docstring", "", text("src/fairdream/finetune.py", '"""Fine-tuning: one', '"""Training: one'), {}),
+    Case("a docstring", "", text("src/fairdream/finetune.py", '"""Fine-tuning: LoRA', '"""Training: LoRA'), {}),
     Case("an image's time stamp", "", touch_image, {}),
     Case(
         "scripts' time stamps",
@@ -501,7 +501,8 @@ STAND_INS = {
     "conda": """case "$*" in
         --version) echo conda 24.11.1 ;;
         *channel_priority*) echo '{"get": {"channel_priority": "strict"}}' ;;
-        "info --json") echo '{"conda_version": "24.11.1", "conda_prefix": "/opt/conda", "envs": []}' ;;
+        "info --json")
+            echo '{"conda_version": "24.11.1", "conda_prefix": "/opt/conda", "platform": "linux-64", "envs": []}' ;;
         *) exit 1 ;;
     esac""",
     "apptainer": """[ "$*" = --version ] && echo apptainer version 1.3.4""",
@@ -526,7 +527,7 @@ def test_a_finished_run_that_is_switched_to_another_deployment_runs_nothing_agai
     program.write_text("#!/bin/sh\nexit 1\n")
     refused = run_snakemake(project, "-n", timeout=120)
     assert refused.returncode != 0
-    assert method in refused.stdout
+    assert "WorkflowError" in refused.stdout
 
 
 def test_the_table_of_the_readme_is_these_cases(tell):
