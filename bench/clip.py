@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from rows import Row, add
 
 from fairdream import clip as module
 from fairdream.clip import Clip
@@ -128,6 +129,9 @@ def main() -> None:
                     of = [b[number] / o[number] for b, o in zip(found["bare"], found[name], strict=True)]
                     middle = 100 * statistics.median(of)
                     print(f"  {name} at {middle:.1f} % of bare by {kind} ({min(of):.2f}, {max(of):.2f})")
+            speed = {name: options.images / statistics.median(w for w, _ in own) for name, own in found.items()}
+            own = (speed["ours"], speed["plain"], "open_clip's transform in turn", speed["bare"], "bare forward")
+            add(Row(f"{stage}, {options.model}", "images a second", *own, goal="85 % of limit"))
             share = [d[1] / (d[1] + b[1]) for d, b in zip(found["decoding"], found["bare"], strict=True)]
             print(f"  decoding is {100 * statistics.median(share):.1f} % of the CPU time of both")
             part = [wait / wall for wait, (wall, _) in zip(waits, found["ours"], strict=True)]

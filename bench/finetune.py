@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from statistics import median
 
+from rows import Row, add
+
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "resources/tiny-sd"
 TARGETS = ["to_k", "to_q", "to_v", "to_out.0"]
@@ -225,6 +227,32 @@ def tell(found: dict[str, list[dict[str, float]]], n: int, steps: int) -> None:
         limit, own = middle[f"bare {key}"], middle[key]
         share = (limit["train_cpu"] / 60) / (own["train_cpu"] / steps)
         print(f"The bare UNet's share of a step of the {title} (CPU time): {share:.0%}")
+    pool, one, peer = middle["pool"], middle["one"], middle["peer"]
+    # as long as the bare step takes, and no start-up
+    bare = 3600 * n / (steps * middle["bare pool"]["train"] / 60)
+    name, limit = "train_dreambooth_lora.py", "bare UNet, forwards and backwards"
+    add(
+        Row(
+            f"{n} adapters of {steps} steps, in a pool",
+            "adapters an hour",
+            3600 * n / pool["wall"],
+            3600 / peer["wall"],
+            name,
+            bare,
+            f"{limit}, no start-up",
+            goal="5 times",
+        ),
+        Row(
+            "training of one adapter",
+            "steps a second",
+            steps / one["train"],
+            steps / peer["train"],
+            name,
+            60 / middle["bare one"]["train"],
+            limit,
+            goal="1.5 times",
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from rows import Row, add
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "resources/tiny-sd"
@@ -210,6 +211,11 @@ def main() -> None:
         print(f"\nours, drawing / {name}: {middle['ours, drawing'] / middle[name]:.2f}", end="")
         print(f"; whole jobs: {middle['ours, whole jobs'] / middle[name]:.2f}", end="")
     print()
+    speeds = {name: statistics.median(own) for name, own in walls.items()}
+    peer, limit = f"stock, batches of {arguments.batch}", f"limit: UNet alone, batches of {best}"
+    for side in ("drawing", "whole jobs"):
+        own = (speeds[f"ours, {side}"], speeds[peer], f"stock pipeline, batches of {arguments.batch}", speeds[limit])
+        add(Row(f"generation, {side}", "images a second", *own, "bare UNet forwards", goal="1.5 times, 90 % of limit"))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from rows import Row, add
 
 ROOT = Path(__file__).parents[1]
 DIFFERENT = 1000
@@ -191,6 +192,9 @@ def main() -> None:
                 found.setdefault(stage, []).append(measure(stage, folder, count))
                 wall, cpu, peak = found[stage][-1]
                 print(f"{stage:9} {count:7} {wall:8.1f} s {cpu:8.1f} CPU s {peak:6.2f} GB", flush=True)
+                if stage != "nothing":
+                    what = f"{stage} of {count:,} images of 64 px, peak memory"
+                    add(Row(what, "GB", peak, limit=3.0, limit_name="allowed", cost=True))
     if len(options.counts) > 1:
         least, most = options.counts[0], options.counts[-1]
         start = min(row[1] for row in found.pop("nothing", [(0.0, 0.0, 0.0)]))

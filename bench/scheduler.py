@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from rows import Row, add
 
 ROOT = Path(__file__).resolve().parents[1]
 SNAKEFILE = """
@@ -65,15 +68,21 @@ def main() -> None:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=1, help="runs of each; the median counts")
     parser.add_argument("--seconds", type=float, default=1.0, help="that each job sleeps")
     arguments = parser.parse_args()
+    cost: dict[tuple[bool, str], float] = {}
     print("| scheduler | solver | CPU s | ms a job | wall s | threads |\n|---|---|---:|---:|---:|---:|")
     for mended in (False, True):
         for solver in ("ilp", "greedy"):
-            cpu, wall, threads = run(arguments.jobs, arguments.seconds, mended, solver)
+            runs = [run(arguments.jobs, arguments.seconds, mended, solver) for _ in range(arguments.repeats)]
+            cpu, wall, threads = map(statistics.median, zip(*runs, strict=True))
+            cost[mended, solver] = 1000 * cpu / arguments.jobs
             name = "mended" if mended else "as it is"
             row = f"{cpu:.1f} | {1000 * cpu / arguments.jobs:.0f} | {wall:.0f} | {threads}"
             print(f"| {name} | {solver} | {row} |", flush=True)
+    own = (cost[True, "ilp"], cost[False, "ilp"], "Snakemake as it is")
+    add(Row(f"Snakemake itself, of {arguments.jobs} jobs", "CPU ms a job", *own, cost=True))
 
 
 if __name__ == "__main__":

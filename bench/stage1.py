@@ -28,6 +28,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from rows import Row, add
 
 from fairdream import classifier, training
 from fairdream.config import Augmentation, EncoderModel, Training
@@ -141,6 +142,10 @@ def main() -> None:
         speeds = [images / wall for wall, _ in times]
         print(f"{side:7} {statistics.median(speeds):7.1f} images/s wall ({min(speeds):.1f}, {max(speeds):.1f})", end="")
         print(f"   {statistics.median(used for _, used in times):6.2f} CPU s an epoch")
+    speed = {side: images / statistics.median(wall for wall, _ in times) for side, times in found.items()}
+    peer = "ImageFolder, DataLoader of 2 workers"
+    own = (speed["ours"], speed["loader"], peer, speed["bare"], "bare forward and backward")
+    add(Row(f"stage 1, {options.encoder}", "images a second", *own, goal="90 % of limit"))
     for side in ("ours", "loader"):
         for number, kind in enumerate(("wall", "CPU")):
             of = [b[number] / o[number] for b, o in zip(found["bare"], found[side], strict=True)]

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from rows import Row, add
 
 from fairdream import classifier
 from fairdream.config import EncoderModel, RetrainValues
@@ -108,6 +109,10 @@ def main() -> None:
     for number, kind in enumerate(("wall", "CPU")):
         of = [p[number] / o[number] for p, o in zip(seconds["plain"], seconds["ours"], strict=True)]
         print(f"ratio  {kind:5} {statistics.median(of):8.2f} ({min(of):.2f}, {max(of):.2f}); bound {options.epochs}")
+    rate = {side: options.epochs / statistics.median(wall for wall, _ in own) for side, own in seconds.items()}
+    limit = (options.epochs * rate["plain"], "one forward of the data")
+    own = (rate["ours"], rate["plain"], "a full forward every step", *limit)
+    add(Row(f"stage 2, {options.epochs} epochs, {options.encoder}", "epochs a second", *own, goal="15 times"))
     print("ours, wall:", ", ".join(f"{name} {statistics.median(p[name] for p in parts):.3f} s" for name in parts[0]))
     print(f"relative difference of the last layers: {difference:.1e}")
 
