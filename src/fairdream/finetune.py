@@ -138,6 +138,7 @@ def _mates_of(
 
 def _make(own: Subject, mates: list[Subject], model: str, most: int) -> None:
     """See to it that the store has a subject's adapter: train it, or its mates' while another process trains it."""
+    waiting = False
     while not own.finished():
         if own.failure.is_file():
             # told once, by its own job: the next attempt trains it again
@@ -155,7 +156,12 @@ def _make(own: Subject, mates: list[Subject], model: str, most: int) -> None:
             if mine and not _train(mine, model):
                 most = len(mine) // 2
         if not mine and not own.finished():
+            if not waiting:
+                LOGGER.info("%s: another job trains it, waiting for that", own.name)
+            waiting = True
             time.sleep(LOOK_AGAIN)
+    if waiting:
+        LOGGER.info("%s: trained meanwhile, taken from %s", own.name, own.folder)
 
 
 def _train(subjects: list[Subject], model: str) -> bool:

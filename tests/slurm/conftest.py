@@ -28,9 +28,9 @@ ONE_THREAD = [
 ]
 
 
-def command(target: str) -> list[str]:
-    """Return the command that makes a target on the cluster, for tests that interfere while it runs."""
-    snakemake = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", target]
+def command(*targets: str) -> list[str]:
+    """Return the command that makes targets on the cluster, for tests that interfere while it runs."""
+    snakemake = [sys.executable, "-m", "snakemake", "--profile", "profiles/slurm", *targets]
     return [*snakemake, *TEST_CLUSTER_OPTIONS, *UNGROUPED, *ONE_THREAD]
 
 
