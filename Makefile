@@ -17,7 +17,10 @@ PROFILE ?= profiles/slurm
 TARGETS ?= results/tables/table1.csv
 RESULTS ?= results
 
-.PHONY: help setup demo plan cost test test-extra test-all lint format tiny-sd dag clean
+# Two tests at once: those on a real SLURM mostly wait. Tests that share a finished run, or the cluster, stay together.
+PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --durations 20
+
+.PHONY: help setup demo plan cost test test-extra test-all bench lint format tiny-sd dag clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,14 +40,17 @@ plan: setup ## what a run would do, why, and its hours (PROFILE=profiles/demo TA
 cost: setup ## what the jobs of a results folder took (RESULTS=results/demo for the demo)
 	@$(PY) -m fairdream.spent $(RESULTS)
 
+bench: setup ## all benchmarks that need no GPU, as one table (PEER=path of diffusers' train_dreambooth_lora.py)
+	@$(PY) bench/table.py $(if $(PEER),--peer $(PEER))
+
 test: lint ## lint and the quick tests
-	$(PY) -m pytest -m "not slow and not slurm and not gpu"
+	$(PYTEST) -m "not slow and not slurm and not gpu"
 
 test-extra: setup ## the tests that `make test` leaves out: the slow ones and those on a real SLURM
-	$(PY) -m pytest -m "(slow or slurm) and not gpu"
+	$(PYTEST) -m "(slow or slurm) and not gpu"
 
-test-all: test ## every test that needs no GPU
-	$(MAKE) --no-print-directory test-extra
+test-all: lint ## every test that needs no GPU
+	$(PYTEST) -m "not gpu"
 
 lint: setup ## check style, formats and the workflow
 	$(PY) -m ruff check .

@@ -10,6 +10,14 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """Keep on one worker what shares something dear to make: the finished run, and the SLURM cluster."""
+    for item in items:
+        for fixture in ("finished", "slurm_cluster"):
+            if fixture in item.fixturenames:
+                item.add_marker(pytest.mark.xdist_group(fixture))
+
+
 @pytest.fixture(autouse=True)
 def _no_run_s_environment(monkeypatch) -> None:
     """No test hands the next one the plan of its run: `planned.record` writes into this process's environment."""
