@@ -16,6 +16,7 @@ import os
 import re
 import sys
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,10 @@ GPUS = (1, 4, 16, 64)  # what the wall time is told for
 
 @dataclass
 class Job:
-    """One job of a dry run: what it needs, why it runs, and its estimated cost."""
+    """One job of a dry run: what it needs, why it runs, and its estimated cost.
+
+    `group` is the name under which the profile lets jobs share an allocation; ``""`` for one of its own.
+    """
 
     rule: str
     reason: str
@@ -48,6 +52,7 @@ class Job:
     seconds: float
     measured: bool
     bytes: float
+    group: str = ""
 
 
 class Listener(logging.Filter):
@@ -81,8 +86,11 @@ def dry_run(arguments: list[str]) -> Listener:
     return listener
 
 
-def jobs_of(listener: Listener) -> list[Job]:
-    """Return the jobs of a dry run with their estimates, by the configuration that it read."""
+def jobs_of(listener: Listener, groups: Mapping[str, str]) -> list[Job]:
+    """Return the jobs of a dry run with their estimates, by the configuration that it read.
+
+    `groups` are the profile's: rule -> name with the wildcards of its jobs.
+    """
     config = planned.parsed()
     rates, jobs = Rates(config), []
     for record in listener.of("job_info"):
@@ -102,6 +110,7 @@ def jobs_of(listener: Listener) -> list[Job]:
                 seconds=rates.seconds(own),
                 measured=rates.known(own),
                 bytes=rates.bytes(own, wildcards),
+                group=groups[rule].format(**wildcards) if rule in groups else "",
             )
         )
     return jobs
@@ -119,6 +128,26 @@ def needs_of(jobs: list[Job]) -> list[set[int]]:
             method = os.path.dirname(os.path.dirname(os.path.dirname(job.outputs[0])))
             needs |= {subjects[folder] for folder in [f"{method}/subjects"] if folder in subjects}
         result.append(needs)
+    return result
+
+
+def in_turns(jobs: list[Job], needs: list[set[int]], members: Mapping[str, int]) -> list[set[int]]:
+    """Return what jobs wait for when those that share an allocation run one after the other.
+
+    Parameters
+    ----------
+    members
+        Group -> jobs in an allocation, at the most.
+    """
+    result, lines = [set(own) for own in needs], Counter[str]()
+    last: dict[str, int] = {}
+    for number, job in enumerate(jobs):
+        if not job.group:
+            continue
+        if lines[job.group] % members.get(job.group, 1):
+            result[number].add(last[job.group])
+        lines[job.group] += 1
+        last[job.group] = number
     return result
 
 
@@ -185,9 +214,9 @@ def wall_time(jobs: list[Job], needs: list[set[int]], gpus: int, cores: int) -> 
     Parameters
     ----------
     gpus
-        Jobs with a GPU at once; 0: this machine runs all jobs and `cores` is its limit.
+        Jobs with a GPU at once, on a cluster that runs the others as they come; 0: this machine runs all jobs.
     cores
-        Cores for the other jobs.
+        This machine's.
     """
     waits = [set(own) for own in needs]
     followers: list[list[int]] = [[] for _ in jobs]
@@ -195,12 +224,14 @@ def wall_time(jobs: list[Job], needs: list[set[int]], gpus: int, cores: int) -> 
         for other in own:
             followers[other].append(number)
     ready = [number for number, own in enumerate(waits) if not own]
-    free = {"gpu": gpus, "cpu": cores}
+    free = {"gpu": gpus, "cpu": cores, "cluster": len(jobs)}
     running: list[tuple[float, int]] = []
     now = 0.0
 
     def takes(job: Job) -> tuple[str, int]:
-        return ("gpu", 1) if job.gpu and gpus else ("cpu", min(job.cores, cores))
+        if not gpus:
+            return "cpu", min(job.cores, cores)
+        return ("gpu" if job.gpu else "cluster"), 1
 
     while ready or running:
         later = []
@@ -222,12 +253,14 @@ def wall_time(jobs: list[Job], needs: list[set[int]], gpus: int, cores: int) -> 
     return now
 
 
-def tell(jobs: list[Job], cluster: bool, cores: int) -> str:
-    """Return the plan as text."""
+def tell(jobs: list[Job], cluster: bool, cores: int, members: Mapping[str, int] | None = None) -> str:
+    """Return the plan as text; `members` as in `in_turns`."""
     if not jobs:
         return "Nothing to be done: all that was asked for is there."
     needs = needs_of(jobs)
     expected = expected_of(jobs, needs)
+    if cluster:
+        needs = in_turns(jobs, needs, members or {})
     maybe = not all(expected)
     head = ["rule", "jobs", *(["expected"] if maybe else []), "time", "why"]
     rows = []
@@ -308,7 +341,9 @@ def main(arguments: list[str]) -> None:
     cores = (parsed.local_cores if cluster else parsed.cores) or os.cpu_count() or 1
     listener = dry_run(arguments)
     if listener.of("workflow_started"):
-        print(tell(jobs_of(listener), cluster, int(cores)))
+        jobs = jobs_of(listener, (parsed.groups or {}) if cluster else {})
+        members = {job.group: parsed.group_components.get(parsed.groups[job.rule], 1) for job in jobs if job.group}
+        print(tell(jobs, cluster, int(cores), members))
 
 
 if __name__ == "__main__":

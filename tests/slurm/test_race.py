@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SUBJECTS = ("even-land", "odd-water")
 ADAPTERS = [f"results/waterdigits/0.999/lora/adapters/{s}/pytorch_lora_weights.safetensors" for s in SUBJECTS]
-STEPS = 2000
+STEPS = 1500
 
 
 def test_two_allocations_and_an_orphan_train_each_adapter_once(tmp_path, slurm_cluster, on_cluster, tell):

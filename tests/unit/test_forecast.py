@@ -118,9 +118,17 @@ def test_every_rule_s_work_can_be_told(config):
 # ---- The plan
 
 
-def job(rule: str, inputs: list[str], outputs: list[str], took: float = 10, gpu: bool = False, reason: str = "") -> Job:
+def job(
+    rule: str,
+    inputs: list[str],
+    outputs: list[str],
+    took: float = 10,
+    gpu: bool = False,
+    reason: str = "",
+    group: str = "",
+) -> Job:
     reason = reason or f"Missing output files: {outputs}"
-    return Job(rule, reason, gpu, 1, inputs, outputs, took, True, 0.0)
+    return Job(rule, reason, gpu, 1, inputs, outputs, took, True, 0.0, group)
 
 
 def test_the_wall_time_is_that_of_the_longest_way_or_of_the_few_machines():
@@ -133,12 +141,25 @@ def test_the_wall_time_is_that_of_the_longest_way_or_of_the_few_machines():
     assert forecast.wall_time(jobs, needs, 0, 2) == 55
 
 
-def test_gpus_and_cores_are_two_queues():
+def test_on_a_cluster_only_gpus_are_waited_for():
     jobs = [job("a", [], [f"a{n}"], 10, gpu=True) for n in range(4)] + [job("b", [], [f"b{n}"], 10) for n in range(4)]
     needs = forecast.needs_of(jobs)
-    assert forecast.wall_time(jobs, needs, 2, 1) == 40
-    assert forecast.wall_time(jobs, needs, 1, 4) == 40
-    assert forecast.wall_time(jobs, needs, 4, 4) == 10
+    assert forecast.wall_time(jobs, needs, 2, 1) == 20
+    assert forecast.wall_time(jobs, needs, 1, 1) == 40
+    assert forecast.wall_time(jobs, needs, 4, 1) == 10
+    # on this machine its core is
+    assert forecast.wall_time(jobs, needs, 0, 1) == 80
+
+
+def test_jobs_of_one_allocation_take_turns_on_its_gpu():
+    jobs = [job("a", [], [f"a{n}"], 10, gpu=True, group="mates") for n in range(4)]
+    needs = forecast.needs_of(jobs)
+    assert forecast.wall_time(jobs, needs, 64, 1) == 10
+    # two allocations of two, then one of three and another of one
+    assert forecast.wall_time(jobs, forecast.in_turns(jobs, needs, {"mates": 2}), 64, 1) == 20
+    assert forecast.wall_time(jobs, forecast.in_turns(jobs, needs, {"mates": 3}), 64, 1) == 30
+    assert "30 s with 64 GPUs" in forecast.tell(jobs, cluster=True, cores=2, members={"mates": 3})
+    assert forecast.in_turns(jobs, needs, {}) == needs
 
 
 def test_adapters_behind_a_checkpoint_are_expected_to_stay():
