@@ -79,7 +79,7 @@ def dry_run(arguments: list[str]) -> Listener:
     listener = Listener()
     logging.getLogger("snakemake.logging").addFilter(listener)
     try:
-        snakemake([*arguments, "--dry-run"])
+        snakemake(["--dry-run", *arguments])  # first: targets may follow a lone --
     except SystemExit as error:
         if error.code:
             raise
@@ -93,7 +93,8 @@ def jobs_of(listener: Listener, groups: Mapping[str, str]) -> list[Job]:
     """
     config = planned.parsed()
     rates, jobs = Rates(config), []
-    for record in listener.of("job_info"):
+    # a group that fills more than one allocation is told of once for each of them
+    for record in {record.jobid: record for record in listener.of("job_info")}.values():
         rule, wildcards = record.rule_name, record.wildcards
         if rule in TARGETS:
             continue
