@@ -17,8 +17,8 @@ PROFILE ?= profiles/slurm
 TARGETS ?= results/tables/table1.csv
 RESULTS ?= results
 
-# Two tests at once: those on a real SLURM mostly wait. Tests that share a finished run, or the cluster, stay together.
-PYTEST = $(PY) -m pytest -n 2 --dist loadgroup --durations 20
+# Two tests at once: those on a real SLURM mostly wait. tests/conftest.py says which ones stay together.
+PYTEST = $(PY) -m pytest -n 2 --dist loadscope --durations 20
 
 .PHONY: help setup demo plan cost test test-extra test-all bench lint format tiny-sd dag clean
 .DEFAULT_GOAL := help

@@ -10,12 +10,17 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 
-def pytest_collection_modifyitems(items) -> None:
-    """Keep on one worker what shares something dear to make: the finished run, and the SLURM cluster."""
-    for item in items:
-        for fixture in ("finished", "slurm_cluster"):
-            if fixture in item.fixturenames:
-                item.add_marker(pytest.mark.xdist_group(fixture))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Keep on one worker the tests that share something dear to make: the finished run, and the SLURM cluster."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return next((folder for folder in ("tests/workflow", "tests/slurm") if file.startswith(folder)), file)
+
+    return ByFolder(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -34,7 +34,7 @@ def command(*targets: str) -> list[str]:
     return [*snakemake, *TEST_CLUSTER_OPTIONS, *UNGROUPED, *ONE_THREAD]
 
 
-def run_locally(project: Path, target: str, timeout: float = 900) -> subprocess.CompletedProcess:
+def run_locally(project: Path, target: str, timeout: float = 1800) -> subprocess.CompletedProcess:
     """Make a target on this machine without a cluster: what a disturbed run must equal."""
     own = [sys.executable, "-m", "snakemake", "--profile", "profiles/default", "--cores", "2", target, *ONE_THREAD]
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "FAIRDREAM"))}

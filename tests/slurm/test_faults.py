@@ -13,7 +13,7 @@ import processes
 import pytest
 from conftest import command, copy_project, run_locally
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(3000)]
 
 TABLE = "results/tables/table1.csv"
 STEPS = 1500
@@ -61,14 +61,14 @@ def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluste
     )
     try:
         # 1. A cancelled training saves what it has; its second attempt goes on there.
-        wait_for(lambda: steps_done(logs[0]) >= STEPS // 10, "training", 300)
+        wait_for(lambda: steps_done(logs[0]) >= STEPS // 10, "training", 600)
         first = ids_of_trainings()["even-land"]
         on_cluster("scancel", first, cwd=project, timeout=30)
         before = steps_done(logs[0])
         resumed = wait_for(
             lambda: re.search(r"going on at step (\d+)", text_of(logs[0])),
             "second attempt",
-            300,
+            600,
         )
         assert int(resumed[1]) >= before >= STEPS // 10, "no step that was told of is done twice"
 
@@ -107,10 +107,10 @@ def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluste
         text=True,
     )
     try:
-        wait_for(lambda: set(ids_of_trainings().values()) - set(alive.values()), "training of the new run", 200)
+        wait_for(lambda: set(ids_of_trainings().values()) - set(alive.values()), "training of the new run", 600)
         assert "learning_rate: 0.01\n" in text
         (project / "config.yaml").write_text(text.replace("learning_rate: 0.01", "learning_rate: 0.9"))
-        output, _ = again.communicate(timeout=900)
+        output, _ = again.communicate(timeout=1800)
     finally:
         again.kill()
         again.wait()

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from conftest import copy_project
 
-pytestmark = [pytest.mark.slurm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slurm, pytest.mark.timeout(2000)]
 
 FOLDER = "results/waterdigits/original/clustered_dreambooth/adapters"
 SUBJECTS = [f"{label}-{attribute}-c00" for label in ("even", "odd") for attribute in ("land", "water")]
@@ -15,7 +15,7 @@ SUBJECTS = [f"{label}-{attribute}-c00" for label in ("even", "odd") for attribut
 def test_one_allocation_with_one_gpu_trains_all_adapters_of_a_method(snakemake, on_cluster, tmp_path):
     project = copy_project(tmp_path / "project", biases=["original"], methods=["erm", "clustered_dreambooth"])
     adapters = [f"{FOLDER}/{name}/pytorch_lora_weights.safetensors" for name in SUBJECTS]
-    done = snakemake(*adapters, cwd=project, timeout=800)
+    done = snakemake(*adapters, cwd=project, timeout=1800)
     assert done.returncode == 0, done.stdout
     assert all((project / adapter).is_file() for adapter in adapters)
 

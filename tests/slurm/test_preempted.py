@@ -9,11 +9,11 @@ import pytest
 from conftest import command, copy_project, run_locally
 from safetensors.numpy import load_file
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(3000)]
 
 SUBJECT = "even-land"
 ADAPTER = f"results/waterdigits/0.999/lora/adapters/{SUBJECT}/pytorch_lora_weights.safetensors"
-STEPS = 2000
+STEPS = 1500
 
 
 def small_project(folder: Path) -> Path:
@@ -68,7 +68,7 @@ def test_a_job_without_enough_memory_and_then_preempted(tmp_path, slurm_cluster,
         urgent = ["sbatch", "--partition=urgent", "--nodes=1", f"--nodelist={second['NodeList']}"]
         ask(*urgent, "--gres=gpu:2", "--mem=100", "--output=/dev/null", "--wrap=sleep 5")
         until(lambda: len(attempts()) == 3, "submitted a third time")
-        main.wait(600)
+        main.wait(1500)
     finally:
         main.kill()
         main.wait()

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from conftest import copy_project
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(2100)]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(3000)]
 
 TABLE = "results/tables/table1.csv"
 # Of the smallest config, what still meets every kind of job: a cluster job costs two starts of Snakemake.
@@ -20,7 +20,7 @@ def project(tmp_path) -> Path:
 
 
 def test_table_1_on_two_nodes(snakemake, on_cluster, project):
-    done = snakemake(TABLE, cwd=project, timeout=1800)
+    done = snakemake(TABLE, cwd=project, timeout=2700)
     assert done.returncode == 0, done.stdout
     with open(project / TABLE, newline="") as file:
         rows = list(csv.DictReader(file))

@@ -131,9 +131,9 @@ def jobs_in(output: str) -> set[Job]:
 def finished(tmp_path_factory):
     """A project that has run to Table 1, with the output of its dry run and of its run. Not to be edited."""
     project = copy_project(tmp_path_factory.mktemp("finished") / "project", SMALLEST)
-    dry = run_snakemake(project, "-n", timeout=120)
+    dry = run_snakemake(project, "-n", timeout=240)
     assert dry.returncode == 0, dry.stdout
-    done = run_snakemake(project, warm=True, timeout=850)
+    done = run_snakemake(project, warm=True, timeout=1700)
     assert done.returncode == 0, done.stdout[-6000:]
     return project, dry.stdout, done.stdout
 
@@ -146,7 +146,7 @@ def rerun(finished, tmp_path):
     shutil.copytree(finished[0], project, symlinks=True)
 
     def jobs() -> set[Job]:
-        done = run_snakemake(project, "-n", timeout=120)
+        done = run_snakemake(project, "-n", timeout=240)
         assert done.returncode == 0, done.stdout
         found = jobs_in(done.stdout)
         assert Counter(job.rule for job in found) == planned(done.stdout)

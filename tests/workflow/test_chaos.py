@@ -12,7 +12,7 @@ import psutil
 import pytest
 from conftest import ONE_THREAD, SMALLEST, copy_project, needs_models, run_snakemake
 
-pytestmark = [needs_models, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [needs_models, pytest.mark.slow, pytest.mark.timeout(3000)]
 
 # seed of the moments and victims, kills
 RUNS = [(1, 15), (2, 15)]
@@ -88,13 +88,13 @@ def test_a_run_whose_processes_die_at_random_ends_with_the_same_tables(finished,
             process.wait()
         if process.returncode == 0:
             break
-        unlocked = run_snakemake(project, "--unlock", timeout=120)
+        unlocked = run_snakemake(project, "--unlock", timeout=240)
         assert unlocked.returncode == 0, unlocked.stdout
     assert len(hits) == kills, "the run ended before all kills: make them closer to each other"
     for name in ("table1.csv", "table1.md", "table1.tex"):
         chaotic, undisturbed = (folder / "results/tables" / name for folder in (project, finished[0]))
         assert chaotic.read_bytes() == undisturbed.read_bytes()
-    again = run_snakemake(project, timeout=120)
+    again = run_snakemake(project, timeout=240)
     assert "Nothing to be done" in again.stdout
     runs = f"{starts} starts, {time.monotonic() - began:.0f} s"
     tell(f"chaos, seed {seed}: {len(hits)} kills, {hits.count('Snakemake')} of Snakemake itself; {runs}")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,12 @@ def rules(jobs: set[Job]) -> set[str]:
     return {job.rule for job in jobs}
 
 
+def cpu_seconds() -> float:
+    """CPU time of all processes that ended until now: the wall time of an idle machine."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def plan(project: Path, *arguments: str, profile: str = "default") -> str:
     """Return what `make plan` prints in a project."""
     command = [sys.executable, "-m", "fairdream.forecast", "--profile", f"profiles/{profile}", *arguments]
@@ -32,7 +39,7 @@ def plan(project: Path, *arguments: str, profile: str = "default") -> str:
         command += ["--cores", "2"]
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "FAIRDREAM"))}
     variables["PYTHONPATH"] = str(project / "src")
-    done = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -84,7 +91,7 @@ def test_the_table_and_every_kind_of_output_are_there(finished):
 def test_a_second_run_has_nothing_to_do(finished):
     project = finished[0]
     before = {path: path.stat().st_mtime_ns for path in (project / "results").rglob("*") if path.is_file()}
-    done = run_snakemake(project, timeout=120)
+    done = run_snakemake(project, timeout=240)
     assert done.returncode == 0, done.stdout
     assert "Nothing to be done" in done.stdout
     assert before == {path: path.stat().st_mtime_ns for path in before}
@@ -169,7 +176,7 @@ def test_another_seed_adds_classifiers_alone(rerun):
 @pytest.mark.slow
 def test_all_tables_and_figures_build_and_another_alpha_draws_no_image(rerun):
     project, jobs = rerun
-    done = run_snakemake(project, "tables", "figures", warm=True, timeout=850)
+    done = run_snakemake(project, "tables", "figures", warm=True, timeout=1700)
     assert done.returncode == 0, done.stdout[-6000:]
     assert not {"finetune", "generate", "score"} & planned(done.stdout).keys()
     tables = project / "results/tables"
@@ -252,8 +259,8 @@ def test_a_run_killed_in_a_training_ends_with_the_same_table(finished, tmp_path)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (project / "results/tables/table1.csv").exists()
-    run_snakemake(project, "--unlock", timeout=120)
-    done = run_snakemake(project, warm=True, timeout=850)
+    run_snakemake(project, "--unlock", timeout=240)
+    done = run_snakemake(project, warm=True, timeout=1700)
     assert done.returncode == 0, done.stdout[-6000:]
     for name in ("table1.csv", "table1.md", "table1.tex"):
         killed, undisturbed = (folder / "results/tables" / name for folder in (project, finished[0]))
@@ -264,10 +271,9 @@ def test_a_run_killed_in_a_training_ends_with_the_same_table(finished, tmp_path)
 
 
 def test_without_data_the_literal_command_says_what_is_missing(paper, snakemake):
-    started = time.monotonic()
-    done = snakemake(paper, "results/tables/table1.csv", profile="slurm", timeout=60)
-    # 10 s on an idle machine
-    assert time.monotonic() - started < 20
+    before = cpu_seconds()
+    done = snakemake(paper, "results/tables/table1.csv", profile="slurm", timeout=120)
+    assert cpu_seconds() - before < 10
     assert done.returncode != 0
     for text in ("waterbirds", "celeba", "utkface", "data/celeba", "make demo", "github.com/kohpangwei/group_DRO"):
         assert text in done.stdout
@@ -282,7 +288,7 @@ def test_the_paper_s_run_is_known_before_its_data(paper, snakemake):
         folder.mkdir(parents=True)
         for table in own["tables"]:
             (folder / table["file"]).write_text("a table of its own\n")
-    done = snakemake(paper, "-n", timeout=120)
+    done = snakemake(paper, "-n", timeout=240)
     assert done.returncode == 0, done.stdout[-4000:]
     jobs = planned(done.stdout)
     assert jobs["finetune"] == 204
@@ -311,7 +317,7 @@ def test_a_wrong_value_stops_before_any_job_with_a_message_and_no_traceback(proj
     text = config.read_text()
     assert old in text
     config.write_text(text.replace(old, new))
-    done = snakemake(project, timeout=60)
+    done = snakemake(project, timeout=120)
     assert done.returncode != 0
     for word in words:
         assert word in done.stdout
@@ -321,10 +327,9 @@ def test_a_wrong_value_stops_before_any_job_with_a_message_and_no_traceback(proj
 
 def test_a_dry_run_of_the_demo_is_quick(tmp_path, snakemake):
     project = copy_project(tmp_path / "project", ROOT / "config.yaml")
-    started = time.monotonic()
-    done = snakemake(project, "-n", profile="demo", timeout=60)
-    # 5 s on an idle machine
-    assert time.monotonic() - started < 15
+    before = cpu_seconds()
+    done = snakemake(project, "-n", profile="demo", timeout=120)
+    assert cpu_seconds() - before < 7
     assert done.returncode == 0, done.stdout
     jobs = planned(done.stdout)
     # LoRA and DreamBooth: 4 groups + 2 aligned ones each; 3 clusters of each of those
@@ -335,7 +340,7 @@ def test_a_dry_run_of_the_demo_is_quick(tmp_path, snakemake):
 def test_results_may_lie_anywhere(project, snakemake, tmp_path):
     config = project / "config.yaml"
     config.write_text(config.read_text().replace("results: results\n", f"results: {tmp_path}/scratch/my results\n"))
-    done = snakemake(project, "-n", timeout=60)
+    done = snakemake(project, "-n", timeout=120)
     assert done.returncode == 0, done.stdout[-3000:]
     assert planned(done.stdout)["retrain"] == 21
 
@@ -343,6 +348,6 @@ def test_results_may_lie_anywhere(project, snakemake, tmp_path):
 def test_a_configuration_on_the_command_line_replaces_the_default(tmp_path, snakemake):
     project = copy_project(tmp_path / "project", ROOT / "config.yaml")
     shutil.copy(SMALLEST, project / "my.yaml")
-    done = snakemake(project, "-n", "--configfile", "my.yaml", timeout=60)
+    done = snakemake(project, "-n", "--configfile", "my.yaml", timeout=120)
     assert done.returncode == 0, done.stdout
     assert "celeba" not in done.stdout
