@@ -20,7 +20,11 @@ RESULTS ?= results
 # Two tests at once: those on a real SLURM mostly wait. tests/conftest.py says which ones stay together.
 PYTEST = $(PY) -m pytest -n 2 --dist loadscope --durations 20
 
-.PHONY: help setup demo plan cost test test-extra test-all bench lint format tiny-sd dag clean
+.PHONY: help setup demo plan cost test test-extra test-all bench lint format tiny-sd dag clean new-dataset
+
+# What `make new-dataset` is told beside NAME, on the command line: what it cannot find out by itself (docs/data.md).
+NEW_DATASET = FOLDER TABLE IMAGE LABEL ATTRIBUTE SPLIT MISSING VALIDATION TEST BASE
+
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,6 +46,11 @@ cost: setup ## what the jobs of a results folder took (RESULTS=results/demo for 
 
 bench: setup ## all benchmarks that need no GPU, as one table (PEER=path of diffusers' train_dreambooth_lora.py)
 	@$(PY) bench/table.py $(if $(PEER),--peer $(PEER))
+
+new-dataset: setup ## write and check config/NAME.yaml for your own data (NAME=birds; FOLDER= LABEL= ATTRIBUTE= …: docs/data.md)
+	@$(PY) -m fairdream.newdata $(if $(filter command,$(origin NAME)),'$(NAME)',$(error say what to call it: make new-dataset NAME=birds)) \
+	  $(foreach option,$(NEW_DATASET),$(if $(filter command,$(origin $(option))),--$(shell echo $(option) | tr A-Z a-z) '$($(option))')) \
+	  $(if $(FORCE),--force)
 
 test: lint ## lint and the quick tests
 	$(PYTEST) -m "not slow and not slurm and not gpu"

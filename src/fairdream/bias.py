@@ -63,8 +63,8 @@ def counts_at(counts: Mapping[str, int], bias: str, rule: str = "class") -> dict
     """Return the training images of each group at a bias.
 
     At ratio r aligned groups stay and conflicting ones shrink until they are at most 1 - r, rounded up, so never to
-    nothing: FFR's ``n_min - int(n_min - n_max * (1 - r) / r)`` (`make_harder` in its `datasets/dataset.py`). Several
-    conflicting groups share that number in proportion to their sizes.
+    nothing if there were any: FFR's ``n_min - int(n_min - n_max * (1 - r) / r)`` (`make_harder` in its
+    `datasets/dataset.py`). Several conflicting groups share that number in proportion to their sizes.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def counts_at(counts: Mapping[str, int], bias: str, rule: str = "class") -> dict
     kept = {}
     for group, count in counts.items():
         typical = aligned[label_of(group)]
-        if group == typical:
+        if group == typical or count == 0:
             kept[group] = count
             continue
         classes = [label_of(group)] if rule == "class" else list(aligned)

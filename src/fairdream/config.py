@@ -18,6 +18,7 @@ from fairdream.methods import METHODS, RECIPES
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
+GroupSize = Annotated[int, Field(ge=0)]
 Name = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.]*[A-Za-z0-9])?$", description="Letters, digits, _ and .")
 ]
@@ -107,11 +108,11 @@ class Models(Section):
 class Table(Section):
     """A table of images: one row an image."""
 
-    file: str = Field(description="CSV, TSV or Parquet file, relative to the data set's folder.")
+    file: str = Field(description="CSV, TSV, JSON Lines or Parquet file, relative to the data set's folder.")
     path: str = Field("path", description="Column with the image's path, relative to `images`.")
     label: str | None = Field("label", description="Column of the class.")
     attribute: str | None = Field("attribute", description="Column of the bias attribute.")
-    split: str | None = Field("split", description="Column of the split.")
+    split: str | None = Field("split", description="Column of the split; null in all tables: see `held_out`.")
 
 
 class FfrPrompts(Section):
@@ -133,6 +134,19 @@ class Prompts(Section):
     ffr: FfrPrompts | None = Field(None, description="FFR's own prompts; needed for its row.")
 
 
+class HeldOut(Section):
+    """Shares of each group of the training images that a seeded order takes for the other splits."""
+
+    validation: float = Field(0.0, ge=0.0, lt=1.0, description="Share for validation.")
+    test: float = Field(0.0, ge=0.0, lt=1.0, description="Share for the test; needed where no table has a split.")
+
+    @model_validator(mode="after")
+    def _some_are_left(self) -> Self:
+        if not 0.0 < self.validation + self.test < 1.0:
+            raise ValueError("validation and test must be more than nothing and leave images to train")
+        return self
+
+
 class Source(Section):
     """Where a data set lies and how its tables read: all that `manifest` and `index` need."""
 
@@ -144,18 +158,27 @@ class Source(Section):
     split_values: dict[Literal["train", "validation", "test"], str | int] | None = Field(
         None, description="Split -> its value in the table."
     )
-    train_counts: dict[str, Count] = Field(
+    held_out: HeldOut | None = Field(
+        None, description="Splits that the tables do not have: shares of their training images, of all without a split."
+    )
+    missing_attribute: Literal["error", "drop"] = Field(
+        "error", description="What an image with an empty attribute does: stop the run, or be left out and counted."
+    )
+    train_counts: dict[str, GroupSize] = Field(
         description="Training images of each `label-attribute` group at the original bias, checked against the data. "
-        "They fix the subjects and so every job before any data is read."
+        "They fix the subjects and so every job before any data is read. 0: a group without any, drawn by the swap."
     )
 
-    @field_validator("tables")
-    @classmethod
-    def _columns(cls, tables: list[Table]) -> list[Table]:
+    @model_validator(mode="after")
+    def _columns(self) -> Self:
         for role in ("label", "attribute", "split"):
-            if sum(getattr(table, role) is not None for table in tables) != 1:
-                raise ValueError(f"exactly one table must name the {role} column; give null in the others")
-        return tables
+            named = sum(getattr(table, role) is not None for table in self.tables)
+            if role == "split" and named == 0 and self.held_out and self.held_out.test:
+                continue
+            if named != 1:
+                without = "; or no table, with held_out.test" if role == "split" else ""
+                raise ValueError(f"exactly one table must name the {role} column; give null in the others{without}")
+        return self
 
 
 class Download(Section):
@@ -170,7 +193,7 @@ class OwnSplit(Section):
 
     bias: Ratio = Field(description="The bias that it stands for.")
     file: str = Field(description="CSV with a column `path`, as the data set's table has it: the images that stay.")
-    train_counts: dict[str, Count] = Field(description="Its images of each group, checked against the file.")
+    train_counts: dict[str, GroupSize] = Field(description="Its images of each group, checked against the file.")
 
 
 class Dataset(Source):
@@ -198,6 +221,9 @@ class Dataset(Source):
         for where in (self, *self.splits):
             if set(where.train_counts) != groups:
                 raise ValueError(f"train_counts must have exactly the groups {', '.join(sorted(groups))}")
+            for label in self.labels:
+                if not any(where.train_counts[f"{label}-{attribute}"] for attribute in self.attributes):
+                    raise ValueError(f"train_counts: the class {label} has no training image in any group")
         for field, names in (("label_values", self.labels), ("attribute_values", self.attributes)):
             values = getattr(self, field)
             if values is not None and set(values) != set(names):

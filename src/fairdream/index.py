@@ -9,6 +9,7 @@ from fairdream.bias import group_name
 from fairdream.config import Source
 from fairdream.errors import UserError
 from fairdream.files import atomic
+from fairdream.holdout import hold_out
 from fairdream.identity import file_digest
 from fairdream.job import LOGGER
 from fairdream.prefetch import prefetch
@@ -17,8 +18,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def index(manifest: str, index: str, config: Source) -> None:
+def index(manifest: str, index: str, config: Source, seed: int | None = None) -> None:
     """Write the index of a data set after opening every image once.
+
+    Parameters
+    ----------
+    seed
+        Of the splits that are held out, where the configuration asks for them.
 
     Raises
     ------
@@ -30,7 +36,7 @@ def index(manifest: str, index: str, config: Source) -> None:
 
     before = file_digest(manifest)
     files = pd.read_parquet(manifest).set_index("path")
-    table = read_tables(config)
+    table = read_tables(config, seed)
     prefix = f"{config.images}/" if config.images else ""
     table["path"] = prefix + table["path"]
     absent = table[~table["path"].isin(files.index)]
@@ -51,10 +57,16 @@ def index(manifest: str, index: str, config: Source) -> None:
         table.to_parquet(path, index=False)
 
 
-def read_tables(config: Source) -> pd.DataFrame:
+def read_tables(config: Source, seed: int | None = None) -> pd.DataFrame:
     """Read and join the tables; return path, label, attribute and split with the configuration's own names.
 
-    A column `row` says where in the first table an image stands.
+    Images that no table gives a split are training images, and `held_out` takes its shares from those. A column `row`
+    says where in the first table an image stands.
+
+    Raises
+    ------
+    UserError
+        For a table that cannot be read, a missing column, or a value that is unknown or empty; with file and row.
     """
     import pandas as pd
 
@@ -64,19 +76,22 @@ def read_tables(config: Source) -> pd.DataFrame:
         file = Path(config.folder, table.file)
         wanted = {"path": table.path, "label": table.label, "attribute": table.attribute, "split": table.split}
         wanted = {role: column for role, column in wanted.items() if column is not None}
-        raw = _read(file)
+        raw = read_table(file)
         lost = sorted(set(wanted.values()) - set(raw.columns))
         if lost:
             raise UserError(f"{file}: no column {', '.join(lost)}; it has {', '.join(map(str, raw.columns))}")
-        part = pd.DataFrame({role: raw[column] for role, column in wanted.items()})
+        part = pd.DataFrame({role: _text(raw[column]) for role, column in wanted.items()})
         rows = pd.Series(range(len(raw))) + raw.attrs.get("first_row", 2)  # a header, and rows count from one
         if part["path"].duplicated().any():
             raise UserError(f"{file}: {part.loc[part['path'].duplicated(), 'path'].iloc[0]} stands twice")
         for role in wanted.keys() & values.keys():
             names = {str(value): name for name, value in values[role].items()}
             # as text on both sides: a value may be 1 in the table and "1" in the configuration
-            read = part[role].astype(str)
+            read = part[role]
             unknown = ~read.isin(names.keys())
+            if role == "attribute" and "" not in names:
+                _check_missing(read == "", rows, file, table.attribute, config)
+                unknown &= read != ""
             if unknown.any():
                 first_wrong = int(unknown.to_numpy().argmax())
                 raise UserError(
@@ -93,15 +108,44 @@ def read_tables(config: Source) -> pd.DataFrame:
                 raise UserError(f"{here}: {len(lone)} image(s) do not stand in {there}, first {lone.iloc[0]}")
         joined = joined.merge(part, on="path", how="inner", validate="1:1")
     assert joined is not None
+    known = joined["attribute"].notna()
+    if not known.all():
+        LOGGER.info("%d of %d images have no attribute and are left out", (~known).sum(), len(joined))
+        joined = joined[known].reset_index(drop=True)
+    if "split" not in joined:
+        joined["split"] = "train"
+    if config.held_out:
+        assert seed is not None
+        joined["split"] = hold_out(joined, config.held_out, seed)
     return joined[["path", "split", "label", "attribute", "row"]]
 
 
-def _read(file: Path) -> pd.DataFrame:
+def _check_missing(missing: pd.Series, rows: pd.Series, file: Path, column: str | None, config: Source) -> None:
+    """Stop when attributes are missing and the configuration does not say that their images may be left out."""
+    if config.missing_attribute == "drop" or not missing.any():
+        return
+    raise UserError(
+        f"{file}: row {rows[missing].iloc[0]}: {column} is '', as in {missing.sum()} of its {len(missing)} rows. Fill "
+        "them in, or choose in the data set's section: `missing_attribute: drop` leaves these images out; a name for "
+        "them in `attributes`, with '' as its value in `attribute_values`, makes them groups of their own"
+    )
+
+
+def _text(column: pd.Series) -> pd.Series:
+    """Return a column as text, nothing for a missing value, whatever type a Parquet file gives it."""
+    return column.astype(object).where(column.notna(), "").map(str)
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """Return a CSV, TSV, JSON Lines or Parquet file, or a text file of CelebA, as a table; text of text files."""
     import pandas as pd
 
     try:
         if file.suffix == ".parquet":
-            return pd.read_parquet(file)
+            # whole numbers stay whole where some are missing
+            return pd.read_parquet(file, dtype_backend="numpy_nullable").convert_dtypes()
+        if file.suffix == ".jsonl":
+            return pd.read_json(file, lines=True, dtype=False).convert_dtypes()
         if file.suffix == ".txt":
             return _read_celeba(file)
         return pd.read_csv(file, sep="\t" if file.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
@@ -150,6 +194,8 @@ def _open_all(paths: list[Path]) -> None:
 
 
 def _check_counts(table: pd.DataFrame, config: Source) -> None:
+    if not (table["split"] == "test").any():
+        raise UserError(f"{config.folder}: no image is for the test; mend the split column or give held_out.test")
     train = table[table["split"] == "train"]
     found = {group: 0 for group in config.train_counts}
     for (label, attribute), rows in train.groupby(["label", "attribute"]):

@@ -65,14 +65,17 @@ def training_counts(config: Config, dataset: str, bias: str) -> dict[str, int]:
 
 
 def number_of_clusters(config: Config, dataset: str, method: str) -> int:
-    """Return k = max(1, min(round(M / 20), 20)), M the smallest group at the original bias (paper, section 4.2)."""
+    """Return k = max(1, min(round(M / 20), 20)), M the smallest group at the original bias (paper, section 4.2).
+
+    A group without an image is none to cluster, so it is not the smallest.
+    """
     own = config.datasets[dataset]
     stated = method_of(method).clusters
     if stated is not None:
         return stated
     if own.clusters is not None:
         return own.clusters
-    smallest = min(own.train_counts.values())
+    smallest = min(filter(None, own.train_counts.values()))
     return max(1, min(round(smallest / config.subjects.images_per_cluster), config.subjects.max_clusters))
 
 
@@ -238,6 +241,13 @@ def check_plan(config: Config) -> None:
                 f"datasets.{dataset}.prompts.ffr: FFR has prompts of its own; give them or remove ffr from methods"
             )
         for bias in biases(config):
+            counts = training_counts(config, dataset, bias)
+            for group in trained_groups(config, dataset, bias):
+                if counts[group] == 0:
+                    raise UserError(
+                        f"datasets.{dataset}: group {group}, its class's aligned one, has no training image at bias "
+                        f"{bias}: its adapter would learn nothing; give it some in splits.train_counts"
+                    )
             for method in methods_at(config, dataset, bias):
                 if method_of(method).subjects == "cluster":
                     k = number_of_clusters(config, dataset, method)

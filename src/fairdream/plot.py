@@ -30,7 +30,7 @@ def contact_sheet(split: str, selected: str, figure: str, columns: int) -> None:
     real = real[real["split"] == "train"]
     chosen = pd.read_parquet(selected)
     rows = []
-    for group in sorted(real["group"].unique()):
+    for group in sorted({*real["group"], *chosen["group"]}):
         own = real[real["group"] == group].head(columns)
         frames = [(REAL, path) for path in _paths(own)]
         frames += [("white", None)] * (columns - len(frames))

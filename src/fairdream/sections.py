@@ -62,7 +62,8 @@ def manifest(config: Config, dataset: str) -> Values:
 
 def index(config: Config, dataset: str) -> Values:
     """Return how the data set's tables read."""
-    return config.datasets[dataset].reading().model_dump()
+    own = config.datasets[dataset].reading()
+    return {"seed": config.seed if own.held_out else None, "source": own.model_dump()}
 
 
 def split(config: Config, dataset: str, bias: str) -> Values:

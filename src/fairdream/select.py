@@ -80,6 +80,8 @@ def _clip_scores(images: list[str], scores: list[str], centroids: str, config: S
         table = table.assign(shard=shard, group=table["id"].str.split("/").str[0], clip_centroid=0.0)
         vectors = stored["embedding"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)  # (n, d)
         for group, rows in table.groupby("group").indices.items():
+            if group not in centers:  # no training image: CLIP-Label alone ranks its images
+                continue
             product = vectors[rows].astype(np.float64) @ centers[str(group)].astype(np.float64)
             table.loc[rows, "clip_centroid"] = product
         tables.append(table)

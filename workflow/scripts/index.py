@@ -9,5 +9,6 @@ run(
     snakemake,
     manifest=snakemake.input.manifest,
     index=snakemake.output.index,
-    config=Source(**snakemake.params.cfg),
+    config=Source(**snakemake.params.cfg["source"]),
+    seed=snakemake.params.cfg["seed"],
 )

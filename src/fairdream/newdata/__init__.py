@@ -1,0 +1,1 @@
+"""A configuration for data of one's own: ``make new-dataset NAME=…``."""

@@ -1,0 +1,374 @@
+"""`make new-dataset` writes a configuration that reads the data as they lie, in any form, and says what it lacks."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from PIL import Image
+
+from fairdream.config import load_config
+from fairdream.errors import UserError
+from fairdream.index import index
+from fairdream.manifest import write_manifest
+from fairdream.newdata.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
+LABELS, ATTRIBUTES = ("cat", "dog", "sea-lion"), ("grass", "snow", "wet sand")
+# images of each group, uneven, and of one group none at all
+SIZES = {("cat", "grass"): 12, ("dog", "snow"): 20, ("sea-lion", "wet sand"): 30, ("sea-lion", "grass"): 0}
+ROWS = [
+    (f"{label[0]}{attribute[0]}{number:02d}.png", label, attribute)
+    for label in LABELS
+    for attribute in ATTRIBUTES
+    for number in range(SIZES.get((label, attribute), 6))
+]
+NAMES = {"sea-lion": "sea_lion", "wet sand": "wet_sand"}
+GROUPS = Counter(f"{NAMES.get(label, label)}-{NAMES.get(attribute, attribute)}" for _, label, attribute in ROWS)
+SPLITS = ("train", "train", "train", "validation", "test", "test")
+
+
+def png(number: int) -> bytes:
+    buffer = io.BytesIO()
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[0, 0] = (number % 256, number // 256, 7)
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def with_splits() -> list[tuple[str, str, str, str]]:
+    """The rows with a split: of each group's images some for each."""
+    seen: Counter = Counter()
+    rows = []
+    for name, label, attribute in ROWS:
+        rows.append((name, label, attribute, SPLITS[seen[label, attribute] % 6]))
+        seen[label, attribute] += 1
+    return rows
+
+
+EXPECTED = Counter((NAMES.get(y, y), NAMES.get(a, a), split) for _, y, a, split in with_splits())
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """An empty project with the paper's configuration."""
+    (tmp_path / "config").mkdir()
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def table(home: Path, rows=None, columns=("path", "label", "attribute", "split"), **written) -> Path:
+    """Images in a folder and a table beside it."""
+    folder = home / "data/pets"
+    for number, (name, *_) in enumerate(ROWS):
+        write(folder / "images" / name, png(number))
+    frame = pd.DataFrame(with_splits() if rows is None else rows, columns=columns)
+    for file in written.get("files", ["metadata.csv"]):
+        frame.to_parquet(folder / file) if file.endswith("parquet") else frame.to_csv(folder / file, index=False)
+    return folder
+
+
+def indexed(home: Path, name: str = "pets") -> pd.DataFrame:
+    """What a run reads of the data set by the configuration that was written; its counts are checked there."""
+    config = load_config(home / f"config/{name}.yaml")
+    source = config.datasets[name].reading()
+    write_manifest(str(home / "manifest.parquet"), source)
+    index(str(home / "manifest.parquet"), str(home / "index.parquet"), source, config.seed)
+    return pd.read_parquet(home / "index.parquet")
+
+
+def found(home: Path, name: str = "pets") -> Counter:
+    read = indexed(home, name)
+    return Counter(zip(read["label"], read["attribute"], read["split"], strict=True))
+
+
+def refused(*arguments: str) -> str:
+    with pytest.raises(UserError) as error:
+        main(list(arguments))
+    return str(error.value)
+
+
+@pytest.mark.parametrize("file", ["metadata.csv", "birds.parquet"])
+def test_a_folder_with_a_table_needs_its_name_alone(home, file, capsys):
+    table(home, files=[file])
+    main(["pets"])
+    assert found(home) == EXPECTED
+    told = capsys.readouterr().out
+    assert "config/pets.yaml was written" in told
+    assert "snakemake -n --configfile config/pets.yaml" in told
+    assert "sea_lion-grass 0 0 0 drawn by the swap" in " ".join(told.split())
+    assert "no test image of sea_lion-grass" in told
+
+
+def test_the_configuration_is_commented_and_known_to_editors(home):
+    table(home)
+    main(["pets"])
+    text = (home / "config/pets.yaml").read_text()
+    assert text.startswith("# yaml-language-server: $schema=schema.json\n")
+    raw = yaml.safe_load(text)
+    jsonschema.Draft202012Validator(json.loads((ROOT / "config/schema.json").read_text())).validate(raw)
+    paper = yaml.safe_load((ROOT / "config.yaml").read_text())
+    assert {key for key in paper if raw[key] != paper[key]} == {"results", "biases", "datasets"}
+    # the paper's comments are there, and every key of the data set has one above it or beside it
+    assert "# optimiser" not in text
+    assert "# weight of CLIP-Label against CLIP-Centroid, eq. 1" in text
+    section = text.split("\n  pets:\n")[1].split("\n    prompts:")[0].splitlines()
+    keys = [number for number, line in enumerate(section) if line[:4] == "    " and line[4].isalpha()]
+    assert len(keys) >= 9
+    lone = [section[n].strip() for n in keys if not section[n - 1].lstrip().startswith("#")]
+    assert [line.split(":")[0] for line in lone] == ["attributes", "attribute_values"]  # pairs share a comment
+    assert max(map(len, text.splitlines())) <= 200
+
+
+def test_the_prompts_take_their_words_from_the_names(home):
+    table(home)
+    main(["pets"])
+    own = load_config("config/pets.yaml").datasets["pets"]
+    assert own.labels == {"cat": "cat", "dog": "dog", "sea_lion": "sea lion"}
+    assert own.label_values == {"cat": "cat", "dog": "dog", "sea_lion": "sea-lion"}
+    assert own.prompts.ffr.attributes["wet_sand"] == ["wet sand"]
+
+
+def test_columns_with_other_names_are_asked_for_with_what_they_hold(home):
+    table(home, columns=("img", "species", "ground", "fold"))
+    assert "IMAGE=" in refused("pets")
+    message = refused("pets", "--image", "img")
+    for word in ("LABEL=", "species: 3 value(s): cat, dog, sea-lion", "ground: 3 value(s): grass, snow, wet sand"):
+        assert word in message
+    assert "did you mean species?" in refused("pets", "--image", "img", "--label", "specie")
+    too_many = refused("pets", "--image", "img", "--label", "img", "--attribute", "ground")
+    assert f"img has {len(ROWS)} different value(s)" in too_many
+    assert "LABEL=" in too_many
+    options = ["--image", "img", "--label", "species", "--attribute", "ground"]
+    main(["pets", *options, "--split", "fold"])
+    assert found(home) == EXPECTED
+    main(["pets", *options, "--force"])  # `fold` is not taken for the split unasked
+    assert load_config("config/pets.yaml").datasets["pets"].held_out.test == 0.2
+
+
+def test_numbers_are_named_after_their_column(home, capsys):
+    codes = {"train": 0, "validation": 1, "test": 2}
+    rows = [(n, LABELS.index(y), ATTRIBUTES.index(a) - 1, codes[s]) for n, y, a, s in with_splits()]
+    table(home, rows, ("path", "y", "place", "split"), files=["metadata.parquet"])
+    main(["pets"])
+    read = indexed(home)
+    assert set(read["label"]) == {"y_0", "y_1", "y_2"}
+    assert set(read["attribute"]) == {"place_minus1", "place_0", "place_1"}
+    assert Counter(read["split"]) == Counter(row[3] for row in with_splits())
+    assert "write under `labels` what they stand for" in capsys.readouterr().out
+
+
+def test_without_a_split_each_group_gets_seeded_shares_that_a_new_image_leaves_alone(home, capsys):
+    table(home, ROWS, ("path", "label", "attribute"))
+    main(["pets"])
+    assert (
+        "the table has no split: a seeded order takes 10 % for the validation and 20 % for the test"
+        in capsys.readouterr().out
+    )
+    before = indexed(home)
+    counts = Counter(zip(before["label"] + "-" + before["attribute"], before["split"], strict=True))
+    for group, size in GROUPS.items():
+        assert counts[group, "test"] == round(0.2 * size)
+        assert counts[group, "validation"] == max(1, round(0.1 * size))
+    write(home / "data/pets/images/more.png", png(999))
+    table(home, [*ROWS, ("more.png", "dog", "snow")], ("path", "label", "attribute"))
+    main(["pets", "--force"])
+    after = indexed(home).set_index("id")["split"]
+    moved = before.set_index("id")["split"]
+    assert (after[moved.index] != moved).sum() <= 2
+    main(["pets", "--force", "--test", "0.4", "--validation", "0.15"])
+    assert Counter(indexed(home)["split"])["test"] == sum(round(0.4 * size) for size in GROUPS.values())
+
+
+def test_a_split_that_is_lacking_alone_is_taken_from_the_training_images(home, capsys):
+    rows = [(n, y, a, "train" if s == "validation" else s) for n, y, a, s in with_splits()]
+    table(home, rows)
+    main(["pets"])
+    assert "no image's split is for the validation" in capsys.readouterr().out
+    splits = Counter(indexed(home)["split"])
+    assert splits["test"] == sum(row[3] == "test" for row in rows)
+    assert splits["validation"] >= 8
+    assert "TEST=0.3: the table has images for it" in refused("pets", "--force", "--test", "0.3")
+
+
+def test_a_missing_attribute_is_counted_and_asks_for_a_choice(home, capsys):
+    rows = [(n, y, None if number % 10 == 0 else a, s) for number, (n, y, a, s) in enumerate(with_splits())]
+    missing = sum(row[2] is None for row in rows)
+    table(home, rows)
+    message = refused("pets")
+    assert f"{missing} of {len(rows)} images have no attribute" in message
+    for word in ("MISSING=drop", "MISSING=group"):
+        assert word in message
+    main(["pets", "--missing", "drop"])
+    assert f"{missing} of {len(rows)} images have no attribute and are left out" in capsys.readouterr().out
+    assert len(indexed(home)) == len(rows) - missing
+    main(["pets", "--missing", "group", "--force"])
+    assert (indexed(home)["attribute"] == "unknown").sum() == missing
+
+
+def hugging_face_parquet(folder: Path) -> None:
+    """As `datasets` pushes it: shards by split, images as structs, classes as numbers with names in the schema."""
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": list(LABELS)}}
+    for split in ("train", "validation", "test"):
+        rows = [(n, row) for n, row in enumerate(with_splits()) if row[3] == split]
+        for shard, part in enumerate((rows[::2], rows[1::2])):
+            columns = {
+                # names are no ids, and may be missing
+                "image": pa.array([{"bytes": png(n), "path": None if n % 3 else "a.png"} for n, _ in part], image),
+                "label": pa.array([LABELS.index(row[1]) for _, row in part], pa.int64()),
+                "attribute": pa.array([row[2] for _, row in part]),
+                "vector": pa.array([[1.0]] * len(part)),
+            }
+            written = pa.table(columns).replace_schema_metadata(
+                {"huggingface": json.dumps({"info": {"features": features}})}
+            )
+            (folder / "data").mkdir(parents=True, exist_ok=True)
+            pq.write_table(written, folder / f"data/{split}-0000{shard}-of-00002-ab12.parquet")
+
+
+def metadata_by_split(folder: Path, form: str) -> None:
+    """An imagefolder with a metadata file in the folder of each split."""
+    for split in ("train", "validation", "test"):
+        lines = []
+        for number, (name, label, attribute, own) in enumerate(with_splits()):
+            if own == split:
+                write(folder / split / "img" / name, png(number))
+                lines.append({"file_name": f"img/{name}", "label": label, "attribute": attribute})
+        frame = pd.DataFrame(lines)
+        if form == "jsonl":
+            frame.to_json(folder / split / "metadata.jsonl", orient="records", lines=True)
+        else:
+            frame.to_csv(folder / split / "metadata.csv", index=False)
+
+
+def metadata_at_the_top(folder: Path) -> None:
+    """An imagefolder with one metadata file: the folders in its paths are the splits."""
+    lines = []
+    for number, (name, label, attribute, split) in enumerate(with_splits()):
+        write(folder / split / name, png(number))
+        lines.append({"file_name": f"{split}/{name}", "label": label, "attribute": attribute})
+    pd.DataFrame(lines).to_json(folder / "metadata.jsonl", orient="records", lines=True)
+
+
+def class_folders(folder: Path) -> None:
+    for number, (name, label, attribute, split) in enumerate(with_splits()):
+        write(folder / {"validation": "val"}.get(split, split) / label / attribute / name, png(number))
+
+
+FORMS = {
+    "Parquet with images": hugging_face_parquet,
+    "metadata.jsonl by split": lambda folder: metadata_by_split(folder, "jsonl"),
+    "metadata.csv by split": lambda folder: metadata_by_split(folder, "csv"),
+    "metadata at the top": metadata_at_the_top,
+    "class folders": class_folders,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_forms_of_hugging_face_read_without_a_word_more(home, form):
+    FORMS[form](home / "data/pets")
+    main(["pets"])
+    assert found(home) == EXPECTED
+    stamps = {path: path.stat().st_mtime_ns for path in Path("data").rglob("*.png")}
+    main(["pets", "--force"])  # again: the same, and no image is written anew
+    assert found(home) == EXPECTED
+    assert {path: path.stat().st_mtime_ns for path in Path("data").rglob("*.png")} == stamps
+
+
+def test_an_unpacking_that_was_cut_off_is_completed(home):
+    hugging_face_parquet(home / "data/pets")
+    main(["pets"])
+    image = min(Path("data/pets/unpacked").rglob("*.png"))
+    whole = image.read_bytes()
+    image.write_bytes(whole[:20])
+    main(["pets", "--force"])
+    assert image.read_bytes() == whole
+
+
+def test_an_archive_is_unpacked_first(home):
+    class_folders(home / "made/pets")
+    with zipfile.ZipFile(home / "pets.zip", "w") as file:
+        for path in sorted((home / "made").rglob("*.png")):
+            file.write(path, path.relative_to(home / "made"))
+    main(["pets", "--folder", "pets.zip"])
+    assert found(home) == EXPECTED
+    assert "data/pets is there already" in refused("pets", "--folder", "pets.zip", "--force")
+
+
+def test_mistakes_are_told_with_what_would_be_right(home):
+    table(home, files=["a.csv", "b.csv"])
+    assert "several tables: a.csv, b.csv" in refused("pets")
+    assert "a.csv, b.csv" in refused("pets", "--table", "c.csv")
+    assert "did you mean data/pets?" in refused("pet")
+    assert "no such folder" in refused("pets", "--folder", "elsewhere")
+    for name in ("my-pets", "../pets", ""):
+        assert "letters, digits" in refused(name)
+    assert "choose another name" in refused("waterdigits")
+    main(["pets", "--table", "a.csv"])
+    assert "FORCE=1" in refused("pets", "--table", "a.csv")
+    Path("data/pets/images", ROWS[-1][0]).unlink()
+    assert f"1 of its {len(ROWS)} images are not in" in refused("pets", "--table", "a.csv", "--force")
+    (home / "data/empty").mkdir()
+    assert "neither a table" in refused("empty")
+
+
+def test_images_by_class_alone_lack_an_attribute(home):
+    for number, (name, label, _) in enumerate(ROWS):
+        write(home / "data/pets" / label / name, png(number))
+    assert "no column has a usual name for the attribute" in refused("pets")
+
+
+def test_a_split_with_a_word_that_is_none(home):
+    table(home, [(n, y, a, "holdout" if s == "test" else s) for n, y, a, s in with_splits()])
+    message = refused("pets")
+    for word in ("'holdout' is no split", "SPLIT=none"):
+        assert word in message
+    main(["pets", "--split", "none"])
+    assert set(indexed(home)["split"]) == {"train", "validation", "test"}
+
+
+def test_too_few_images_are_told_after_the_file_is_written(home):
+    rows = [row for row in with_splits() if row[1] != "cat"] + [(ROWS[0][0], "cat", "grass", "train")]
+    table(home, rows)
+    message = refused("pets")
+    for word in ("config/pets.yaml was written, but is not ready", "cat-grass has 1 training images"):
+        assert word in message
+    assert Path("config/pets.yaml").is_file()
+
+
+def test_without_data_the_configuration_is_an_example(home, capsys):
+    main(["birds"])
+    assert load_config("config/birds.yaml").datasets["birds"].folder == "data/birds"
+    assert "data/birds is not there" in capsys.readouterr().out
+
+
+def test_make_hands_over_what_is_written_and_nothing_of_the_environment(home):
+    command = ["make", "-n", "-f", str(ROOT / "Makefile"), "-o", "setup", "new-dataset"]
+    variables = {**os.environ, "LABEL": "from elsewhere", "NAME": "machine"}
+    done = subprocess.run([*command, "NAME=birds", "ATTRIBUTE=my place"], env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    words = done.stdout.replace("\\\n", " ")
+    assert "fairdream.newdata 'birds'" in words
+    assert "--attribute 'my place'" in words
+    assert "--label" not in words
+    lone = subprocess.run(command, env=variables, capture_output=True, text=True)
+    assert lone.returncode != 0
+    assert "make new-dataset NAME=birds" in lone.stderr
