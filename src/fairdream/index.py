@@ -80,7 +80,7 @@ def read_tables(config: Source, seed: int | None = None) -> pd.DataFrame:
         lost = sorted(set(wanted.values()) - set(raw.columns))
         if lost:
             raise UserError(f"{file}: no column {', '.join(lost)}; it has {', '.join(map(str, raw.columns))}")
-        part = pd.DataFrame({role: _text(raw[column]) for role, column in wanted.items()})
+        part = pd.DataFrame({role: as_text(raw[column]) for role, column in wanted.items()})
         rows = pd.Series(range(len(raw))) + raw.attrs.get("first_row", 2)  # a header, and rows count from one
         if part["path"].duplicated().any():
             raise UserError(f"{file}: {part.loc[part['path'].duplicated(), 'path'].iloc[0]} stands twice")
@@ -131,9 +131,14 @@ def _check_missing(missing: pd.Series, rows: pd.Series, file: Path, column: str 
     )
 
 
-def _text(column: pd.Series) -> pd.Series:
+def as_text(column: pd.Series) -> pd.Series:
     """Return a column as text, nothing for a missing value, whatever type a Parquet file gives it."""
-    return column.astype(object).where(column.notna(), "").map(str)
+
+    def text(value: object) -> str:
+        # whole numbers of which some are missing are read as floats
+        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+    return column.astype(object).where(column.notna(), "").map(text)
 
 
 def read_table(file: Path) -> pd.DataFrame:
@@ -142,10 +147,9 @@ def read_table(file: Path) -> pd.DataFrame:
 
     try:
         if file.suffix == ".parquet":
-            # whole numbers stay whole where some are missing
-            return pd.read_parquet(file, dtype_backend="numpy_nullable").convert_dtypes()
+            return pd.read_parquet(file)
         if file.suffix == ".jsonl":
-            return pd.read_json(file, lines=True, dtype=False).convert_dtypes()
+            return pd.read_json(file, lines=True, dtype=False)
         if file.suffix == ".txt":
             return _read_celeba(file)
         return pd.read_csv(file, sep="\t" if file.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)

@@ -169,3 +169,13 @@ def test_a_split_s_counts_stand_in_its_metadata(index):
     metadata = pq.read_schema(path.with_name("split.parquet")).metadata
     expected = {f"train_{group}".encode(): str(count).encode() for group, count in counts_at(counts, "0.9").items()}
     assert expected.items() <= metadata.items()
+
+
+@pytest.mark.parametrize("rule", ["class", "overall"])
+def test_a_group_without_images_has_none_at_any_ratio_and_aligns_nothing(rule):
+    counts = {"a-x": 900, "a-y": 0, "a-z": 90, "b-x": 0, "b-y": 900, "b-z": 0}
+    assert aligned_groups(counts) == {"a": "a-x", "b": "b-y"}
+    kept = counts_at(counts, "0.99", rule)
+    assert (kept["a-y"], kept["b-x"], kept["b-z"]) == (0, 0, 0)
+    assert (kept["a-x"], kept["b-y"]) == (900, 900)
+    assert kept["a-z"] == {"class": 10, "overall": 19}[rule]

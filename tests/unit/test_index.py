@@ -231,3 +231,55 @@ def test_data_that_change_while_they_are_read_make_no_index(folder, monkeypatch)
     assert "changed while they were read" in refused(folder)
     monkeypatch.undo()
     assert len(run(folder)) == len(ROWS)
+
+
+def test_json_lines_and_parquet_read_the_same_as_csv(folder):
+    first = run(folder)
+    frame = pd.DataFrame(ROWS, columns=HEADER)
+    frame.to_json(folder / "metadata.jsonl", orient="records", lines=True)
+    frame.to_parquet(folder / "metadata.parquet")
+    for file in ("metadata.jsonl", "metadata.parquet"):
+        pd.testing.assert_frame_equal(first, run(folder, tables=[{"file": file}]))
+
+
+def without_attributes(folder, file="metadata.csv"):
+    """Two of the six images have no attribute."""
+    codes = [None if number in (1, 4) else int(row[2] == "water") for number, row in enumerate(ROWS)]
+    frame = pd.DataFrame(ROWS, columns=HEADER).assign(attribute=codes)
+    if file.endswith("parquet"):
+        frame.to_parquet(folder / file)  # as 0.0, 1.0 and NaN
+    else:
+        frame.astype({"attribute": "Int64"}).to_csv(folder / file, index=False)
+    return {"tables": [{"file": file}], "attribute_values": {"land": 0, "water": 1}}
+
+
+@pytest.mark.parametrize("file", ["metadata.csv", "metadata.parquet"])
+def test_images_without_an_attribute_are_counted_and_stop_the_check_with_the_choices(folder, file):
+    message = refused(folder, **without_attributes(folder, file))
+    for word in ("row 3: attribute is ''", "2 of its 6 rows", "missing_attribute: drop", "attribute_values"):
+        assert word in message
+
+
+@pytest.mark.parametrize("file", ["metadata.csv", "metadata.parquet"])
+def test_images_without_an_attribute_are_left_out_and_counted_if_the_configuration_says_so(folder, file, caplog):
+    values = without_attributes(folder, file)
+    counts = {"even-land": 1, "even-water": 0, "odd-land": 1, "odd-water": 1}
+    with caplog.at_level("INFO"):
+        table = run(folder, **values, missing_attribute="drop", train_counts=counts)
+    assert table["id"].tolist() == [f"images/{name}.png" for name in "acdf"]
+    assert "2 of 6 images have no attribute and are left out" in caplog.text
+    assert "even-water: 0 training images" in caplog.text
+
+
+def test_images_without_an_attribute_may_be_groups_of_their_own(folder):
+    values = without_attributes(folder)
+    values["attribute_values"]["unknown"] = ""
+    counts = {"even-land": 1, "even-water": 0, "odd-land": 1, "odd-water": 1, "even-unknown": 1, "odd-unknown": 1}
+    assert (run(folder, **values, train_counts=counts)["attribute"] == "unknown").sum() == 2
+
+
+def test_a_data_set_without_a_test_image_is_refused(folder):
+    write_table(folder / "metadata.csv", HEADER, [(*row[:3], "train") for row in ROWS])
+    message = refused(folder, train_counts=COUNTS | {"even-land": 2})
+    assert "no image is for the test" in message
+    assert "held_out.test" in message

@@ -212,3 +212,73 @@ def test_ffr_without_prompts_of_its_own_is_refused():
 
     with pytest.raises(UserError, match=r"datasets\.waterdigits\.prompts\.ffr"):
         plan.check_plan(changed(edit))
+
+
+def three_by_three(raw):
+    """Three classes by three attributes, uneven, with a group of two images and one of none."""
+    own = raw["datasets"]["waterdigits"]
+    del own["clusters"]
+    own["labels"] = {name: f"{name} digit" for name in ("low", "mid", "top")}
+    own["attributes"] = {name: f"on {name}" for name in ("land", "sea", "ice")}
+    own["train_counts"] = {"low-land": 400, "low-sea": 60, "low-ice": 50, "mid-land": 40, "mid-sea": 300, "mid-ice": 70}
+    own["train_counts"] |= {"top-land": 2, "top-sea": 0, "top-ice": 90}
+    own["prompts"]["ffr"]["labels"] = {name: [name] for name in own["labels"]}
+    own["prompts"]["ffr"]["attributes"] = {name: [name, f"much {name}"] for name in own["attributes"]}
+
+
+def test_three_by_three_groups_swap_the_rare_ones_and_cluster_the_others():
+    config = changed(three_by_three)
+    assert plan.swapped_groups(config, "waterdigits", "original") == ["top-land", "top-sea"]
+    severe = plan.swapped_groups(config, "waterdigits", "0.999")
+    assert len(severe) == 6
+    assert {plan.source_group(config, "waterdigits", "0.999", group) for group in severe} == {
+        "low-land",
+        "mid-sea",
+        "top-ice",
+    }
+    drawn = {shard.group for shard in plan.shards(config, "waterdigits", "original", CLUSTERED)}
+    assert drawn == set(plan.groups(config, "waterdigits"))
+    assert {
+        shard.subject for shard in plan.shards(config, "waterdigits", "original", "lora") if "top" in shard.group
+    } == {"top-ice"}
+
+
+def test_an_empty_group_is_not_the_smallest_of_the_rule_for_k():
+    def edit(raw):
+        three_by_three(raw)
+        raw["datasets"]["waterdigits"]["train_counts"]["top-land"] = 61
+
+    assert plan.number_of_clusters(changed(edit), "waterdigits", CLUSTERED) == 2  # of mid-land's 40
+
+
+def test_a_class_without_a_training_image_is_refused():
+    def edit(raw):
+        three_by_three(raw)
+        raw["datasets"]["waterdigits"]["train_counts"]["top-land"] = 0
+        raw["datasets"]["waterdigits"]["train_counts"]["top-ice"] = 0
+
+    with pytest.raises(UserError, match="the class top has no training image"):
+        changed(edit)
+
+
+def test_an_own_split_that_leaves_an_adapter_nothing_to_learn_is_refused():
+    def edit(raw):
+        three_by_three(raw)
+        own = raw["datasets"]["waterdigits"]
+        own["splits"] = [
+            {"bias": 0.999, "file": "x.csv", "train_counts": own["train_counts"] | {"top-ice": 0, "top-land": 2}}
+        ]
+
+    with pytest.raises(UserError, match=r"top-ice, its class's aligned one, has no training image at bias 0\.999"):
+        plan.check_plan(changed(edit))
+
+
+def test_splits_must_come_from_the_tables_or_be_held_out():
+    def edit(raw, **values):
+        raw["datasets"]["waterdigits"]["tables"] = [{"file": "metadata.csv", "split": None}]
+        raw["datasets"]["waterdigits"] |= values
+
+    assert changed(lambda raw: edit(raw, held_out={"validation": 0.1, "test": 0.2}))
+    for values in ({}, {"held_out": {"validation": 0.1}}):
+        with pytest.raises(UserError, match=r"exactly one table must name the split column.*held_out\.test"):
+            changed(lambda raw, values=values: edit(raw, **values))

@@ -305,3 +305,40 @@ def test_another_seed_of_the_generator_is_another_set_of_jobs():
     assert plan.adapter_method("lora_mirrored_g1") == "lora_g1"
     assert plan.number_of_clusters(config, "celeba", "clustered_dreambooth_k5_g2") == 5
     assert stale(lambda raw: raw.update(generator_seeds=[0, 1])) == set()
+
+
+def three_attributes(raw):
+    own = raw["datasets"]["waterbirds"]
+    own["attributes"]["ice"] = "ice"
+    own["attribute_values"]["ice"] = 2
+    own["train_counts"] |= {"landbird-ice": 100, "waterbird-ice": 0}
+    own["prompts"]["ffr"]["attributes"]["ice"] = ["on a glacier"]
+
+
+def test_with_three_attributes_a_swapped_group_steers_away_from_its_source_and_a_mirrored_one_from_all_others():
+    config = changed(three_attributes)
+
+    def negative(bias, method, group):
+        return sections.generate(config, "waterbirds", bias, method, group)["negative_prompt"]
+
+    assert negative("0.999", "dreambooth", "landbird-ice") == "land"
+    assert negative("0.999", "dreambooth", "waterbird-ice") == "water"
+    assert negative("original", "dreambooth", "waterbird-ice") == "water"  # no image: swapped at any bias
+    assert negative("original", "dreambooth", "landbird-ice") == ""
+    assert negative("0.999", "dreambooth_mirrored", "landbird-ice") == "land, water"
+    assert negative("0.999", "dreambooth_mirrored", "landbird-land") == "water, ice"
+    ffr = sections.generate(config, "waterbirds", "any", "ffr", "waterbird-ice")["prompts"]
+    assert len(ffr) == 10
+    alpha = sections.select(config, "waterbirds", "original", "lora", "clip")["alpha"]
+    assert {group for group, value in alpha.items() if value == 1.0} == {"waterbird-ice"}
+
+
+def test_the_seed_is_read_by_the_index_only_where_splits_are_held_out():
+    def edit(raw):
+        raw["datasets"]["waterbirds"]["held_out"] = {"validation": 0.1}
+
+    def seeds(name, edit):
+        return {sections.index(changed(lambda raw, s=s: (edit(raw), raw.update(seed=s))), name)["seed"] for s in (0, 1)}
+
+    assert seeds("waterbirds", edit) == {0, 1}
+    assert seeds("celeba", edit) == {None}

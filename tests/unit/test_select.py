@@ -116,3 +116,14 @@ def test_a_term_that_is_the_same_for_all_does_not_divide_by_zero():
     scores = clip_score(np.full(3, 0.2), np.array([1.0, 2.0, 3.0]), 0.5, True)
     assert np.isfinite(scores).all()
     assert (np.diff(scores) > 0).all()
+
+
+@pytest.mark.parametrize("standardize", [False, True])
+def test_a_group_without_a_training_image_has_no_centroid_and_is_ranked_by_its_label_alone(scored, standardize):
+    folder, paths, table, centers = scored
+    save_file({"b-y": centers["b-y"]}, folder / "centroids.safetensors")
+    chosen = run(folder, paths, alpha=0.5, standardize=standardize)
+    empty = chosen[chosen["group"] == "a-x"]
+    own = table[table["id"].str.startswith("a-x")]
+    assert set(empty["id"]) == set(own.nlargest(len(empty), "clip_label")["id"])
+    assert (empty["clip_centroid"] == 0).all()

@@ -20,7 +20,7 @@ from fairdream.config import HeldOut, Source, load_config
 from fairdream.download import unpack
 from fairdream.errors import UserError
 from fairdream.files import write_text
-from fairdream.index import read_table, read_tables
+from fairdream.index import as_text, read_table, read_tables
 from fairdream.newdata import columns, layouts, render
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def look(folder: Path, options: argparse.Namespace, notes: list[str]) -> dict[st
     if not file.is_file():
         there = sorted(path.name for path in folder.iterdir() if path.suffix in layouts.TABLES)
         raise UserError(f"{file}: no such table; of tables, {folder} has: {', '.join(there) or 'none'}")
-    raw = read_table(file).fillna("").astype(str)
+    raw = read_table(file).apply(as_text)
     if raw.empty:
         raise UserError(f"{file}: it has no rows")
     split_asked = None if options.split == "none" else options.split

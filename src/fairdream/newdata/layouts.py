@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream.errors import UserError
 from fairdream.files import atomic
+from fairdream.index import as_text, read_table
 from fairdream.manifest import IMAGE_SUFFIXES
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def write_table(folder: Path, table: pd.DataFrame) -> str:
     """Write ``fairdream.csv`` into the folder and return its name."""
     try:
         with atomic(folder / OWN_TABLE) as path:
-            table.to_csv(path, index=False, lineterminator="\n")
+            table.apply(as_text).to_csv(path, index=False, lineterminator="\n")
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); copy the data set where it can") from None
     return OWN_TABLE
@@ -98,8 +99,6 @@ def write_table(folder: Path, table: pd.DataFrame) -> str:
 def _joined(folder: Path, files: list[Path]) -> pd.DataFrame:
     """Join an imagefolder's metadata files, one in the folder of each split."""
     import pandas as pd
-
-    from fairdream.index import read_table
 
     parts = []
     for file in files:
@@ -190,7 +189,7 @@ def _unpack(folder: Path, files: list[Path]) -> pd.DataFrame:
                     number += 1
     if len({"split" in row for row in rows}) > 1:
         raise UserError(f"{folder}: the names of some Parquet files say a split, those of others do not")
-    return pd.DataFrame(rows).convert_dtypes()
+    return pd.DataFrame(rows)
 
 
 def _image_file(folder: Path, target: Path, number: int, image: dict[str, Any] | None, file: Path) -> Path:
