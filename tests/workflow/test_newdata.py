@@ -89,18 +89,18 @@ def test_an_archive_becomes_a_configuration_whose_dry_run_lists_every_job(shapes
 @pytest.mark.slow
 def test_three_classes_by_three_attributes_run_to_a_table_figures_and_a_classifier(shapes):
     project, _ = shapes
-    methods = ["erm", "ffr", "clustered_dreambooth", "gdro", "self", "dfr"]
+    methods = ["erm", "clustered_dreambooth", "gdro", "self", "dfr"]
     # where every conflicting group is swapped, and one has no image at all
     own = options(project, biases=[0.999], methods=methods)
     results = "results/shapes"
     card = f"{results}/shapes/0.999/clustered_dreambooth/model/README.md"
     table, intervals = (f"{results}/tables/{name}.csv" for name in ("table1", "uncertainty"))
-    sheets = [f"{results}/figures/{name}.png" for name in ("shapes-0.999-clustered_dreambooth", "bias")]
-    empty = f"{results}/figures/compare-shapes-0.999-cross-green.png"
-    done = run_snakemake(project, table, intervals, card, *sheets, empty, *own, warm=True, timeout=550)
+    names = ("shapes-0.999-clustered_dreambooth", "compare-shapes-0.999-cross-green")
+    sheets = [f"{results}/figures/{name}.png" for name in names]
+    done = run_snakemake(project, table, intervals, card, *sheets, *own, warm=True, timeout=550)
     assert done.returncode == 0, done.stdout[-6000:]
     rows = pd.read_csv(project / table)
-    assert list(rows["method"]) == [*methods]
+    assert list(rows["method"]) == methods
     assert rows["wga_mean"].between(0, 100).all()
     weights = project / results / "shapes/0.999/clustered_dreambooth"
     chosen = pd.read_parquet(weights / "selected/clip.parquet").groupby("group").size()
