@@ -47,21 +47,22 @@ def make_data(folder: Path, count: int) -> None:
         small = generator.integers(0, 255, (8, 8, 3), np.uint8)
         Image.fromarray(small).resize((64, 64), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
         bytes_of.append(buffer.getvalue())
-    for number in range(count):
+    for number in range(count + 1):  # the last one is for the test
         path = images / f"{number:06d}.jpg"
         if number < DIFFERENT:
             path.write_bytes(bytes_of[number])
         else:
             os.link(images / f"{number % DIFFERENT:06d}.jpg", path)
-    number = np.arange(count)
+    number = np.arange(count + 1)
     table = {"path": [f"{n:06d}.jpg" for n in number], "label": number % 2, "attribute": number // 2 % 2}
-    pd.DataFrame({**table, "split": "train"}).to_csv(folder / "data/metadata.csv", index=False)
+    split = np.where(number < count, "train", "test")
+    pd.DataFrame({**table, "split": split}).to_csv(folder / "data/metadata.csv", index=False)
 
 
-def make_unlike(folder: Path, count: int) -> None:
+def make_unlike(folder: Path) -> None:
     """Give each image of the index a content hash of its own, as real images have."""
     index = pd.read_parquet(folder / "index.parquet")
-    index["sha256"] = [f"{number:064x}" for number in range(count)]
+    index["sha256"] = [f"{number:064x}" for number in range(len(index))]
     index.to_parquet(folder / "index.parquet", index=False)
 
 
@@ -108,7 +109,7 @@ def run(stage: str, folder: Path, count: int) -> None:
             ],
             label_values={"a": 0, "b": 1},
             attribute_values={"x": 0, "y": 1},
-            split_values={"train": "train"},
+            split_values={"train": "train", "test": "test"},
             train_counts=keep,
         )
     if stage == "nothing":
@@ -188,7 +189,7 @@ def main() -> None:
             make_scores(folder, count)
             for stage in options.stages.split(","):
                 if stage == "split":
-                    make_unlike(folder, count)
+                    make_unlike(folder)
                 found.setdefault(stage, []).append(measure(stage, folder, count))
                 wall, cpu, peak = found[stage][-1]
                 print(f"{stage:9} {count:7} {wall:8.1f} s {cpu:8.1f} CPU s {peak:6.2f} GB", flush=True)

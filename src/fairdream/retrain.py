@@ -37,6 +37,7 @@ from fairdream.checkpoint import Checkpoint
 from fairdream.config import Augmentation, DfrValues, GroupDroValues, RetrainValues, Section, SelfValues, Training
 from fairdream.device import allow_tf32, best_device
 from fairdream.disagreement import disagreement, highest, misclassification
+from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.identity import digest, file_digest, seed_of
 from fairdream.job import LOGGER
@@ -271,6 +272,8 @@ def _dfr(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, seed
     import torch
 
     held_out = np.flatnonzero(rows["split"].to_numpy(str) == "validation")
+    if rows["class"].iloc[held_out].nunique() < head.out_features:
+        raise UserError("DFR learns from the validation images, and they do not show every class: give more of them")
     weight, bias = dfr.fit(
         features[held_out].cpu().numpy().astype(np.float64),
         rows["class"].to_numpy()[held_out],

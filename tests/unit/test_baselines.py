@@ -250,6 +250,13 @@ def test_dfr_moves_the_last_layer_alone(data):
     assert (validation["predicted"] == validation["label"]).mean() > 0.9
 
 
+def test_dfr_without_a_validation_image_of_each_class_is_refused(data):
+    path, split = train(data), pd.read_parquet(data / "split.parquet")
+    split[(split["split"] != "validation") | (split["label"] == "a")].to_parquet(data / "split.parquet")
+    with pytest.raises(UserError, match="do not show every class"):
+        apply(data, path, "dfr", dfr=DfrValues(strengths=[1.0], refits=3))
+
+
 def test_recipes_that_train_everything_move_everything(data):
     path = train(data)
     training = RetrainValues(**TRAINING, beta=0.5)
