@@ -81,6 +81,7 @@ def read_tables(config: Source, seed: int | None = None) -> pd.DataFrame:
         if lost:
             raise UserError(f"{file}: no column {', '.join(lost)}; it has {', '.join(map(str, raw.columns))}")
         part = pd.DataFrame({role: as_text(raw[column]) for role, column in wanted.items()})
+        part["path"] = part["path"].str.removeprefix("./")
         rows = pd.Series(range(len(raw))) + raw.attrs.get("first_row", 2)  # a header, and rows count from one
         if part["path"].duplicated().any():
             raise UserError(f"{file}: {part.loc[part['path'].duplicated(), 'path'].iloc[0]} stands twice")

@@ -159,7 +159,10 @@ def test_columns_with_other_names_are_asked_for_with_what_they_hold(home):
     options = ["--image", "img", "--label", "species", "--attribute", "ground"]
     main(["pets", *options, "--split", "fold"])
     assert found(home) == EXPECTED
-    main(["pets", *options, "--force"])  # `fold` is not taken for the split unasked
+    Path("config/pets.yaml").write_text("results: mine\n")
+    main(["pets", *options, "--force"])
+    assert Path("config/pets.yaml.old").read_text() == "results: mine\n"
+    # `fold` is not taken for the split unasked
     assert load_config("config/pets.yaml").datasets["pets"].held_out.test == 0.2
 
 
@@ -326,6 +329,12 @@ def test_mistakes_are_told_with_what_would_be_right(home):
     assert "FORCE=1" in refused("pets", "--table", "a.csv")
     Path("data/pets/images", ROWS[-1][0]).unlink()
     assert f"1 of its {len(ROWS)} images are not in" in refused("pets", "--table", "a.csv", "--force")
+    for path, word in (("/etc/a.png", "must be relative"), ("../a.png", "must be relative")):
+        table(home, [(path, "cat", "grass", "train")], files=["a.csv"])
+        assert word in refused("pets", "--table", "a.csv", "--force")
+    write(home / "data/pets/images/a.gif", png(0))
+    table(home, [("a.gif", "cat", "grass", "train"), ("./cg01.png", "dog", "snow", "test")], files=["a.csv"])
+    assert "names of images end in" in refused("pets", "--table", "a.csv", "--force")
     (home / "data/empty").mkdir()
     assert "neither a table" in refused("empty")
 

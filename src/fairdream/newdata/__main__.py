@@ -246,7 +246,7 @@ def main(arguments: list[str] | None = None) -> None:
     if name == "waterdigits":
         raise UserError("NAME=waterdigits: this is the demo's data set, which the workflow makes; choose another name")
     if target.exists() and not options.force:
-        raise UserError(f"{target} is there already: edit it; or FORCE=1 writes it anew, without your edits")
+        raise UserError(f"{target} is there already: edit it; or FORCE=1 writes it anew and keeps this one beside it")
     base, notes = load_config(options.base), []
     folder, counts = find_folder(options), {}
     if folder:
@@ -256,6 +256,9 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         values = example(name, notes)
     text = render.configuration(options.base.read_text(encoding="utf-8"), name, options.base.name, values)
+    if target.exists():
+        old = target.replace(target.with_suffix(".yaml.old"))
+        notes.append(f"the file that was there is now {old}")
     write_text(target, text)
     try:
         config = load_config(target)

@@ -125,6 +125,9 @@ def image_folder(folder: Path, paths: pd.Series, file: Path) -> str:
     UserError
         When there is none where the first images are, or some are missing.
     """
+    for path in paths:
+        if path.startswith("/") or ".." in path.split("/"):
+            raise UserError(f"{file}: {path}: paths must be relative to {folder} or a folder in it, and stay inside")
     inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     bases = [folder, *inner, *sorted(path for one in inner for path in one.iterdir() if path.is_dir())]
     for base in bases:
@@ -137,4 +140,7 @@ def image_folder(folder: Path, paths: pd.Series, file: Path) -> str:
     missing = [path for path in paths if not (base / path).is_file()]
     if missing:
         raise UserError(f"{file}: {len(missing)} of its {len(paths)} images are not in {base}, first {missing[0]}")
+    other = next((path for path in paths if Path(path).suffix.lower() not in IMAGE_SUFFIXES), None)
+    if other:
+        raise UserError(f"{file}: {other}: the names of images end in {', '.join(sorted(IMAGE_SUFFIXES))}")
     return "" if base == folder else base.relative_to(folder).as_posix()
