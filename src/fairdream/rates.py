@@ -8,13 +8,13 @@ a run of 1,000.
 from __future__ import annotations
 
 import csv
-import json
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
 from fairdream import plan
+from fairdream.benchmarks import last_record
 from fairdream.config import Config
 from fairdream.methods import base_of, method_of
 
@@ -149,14 +149,6 @@ class Rates:
             return SIZES[rule] * (_area(config) if rule == "generate" else 1)
         images = [_images({"shard": path.stem}) if rule == "generate" else 1 for path in files]
         return copies * sum(path.stat().st_size for path in files) / sum(images)
-
-
-def last_record(path: Path) -> dict[str, Any]:
-    """Return the last line of a benchmark file: rule, wildcards, params and ``s``, the seconds; empty without one."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8").splitlines()[-1])
-    except (IndexError, ValueError):
-        return {}  # Snakemake was killed while it wrote
 
 
 def _images(wildcards: dict[str, str]) -> int:

@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from fairdream.benchmarks import last_record
 from fairdream.forecast import as_table, as_time
-from fairdream.rates import last_record
 
 
 def tell(results: Path) -> str:
