@@ -17,8 +17,16 @@ def main() -> int:
     predict.add_argument("images", nargs="+", help="image files, and folders that are searched through")
     predict.add_argument("--output", help="CSV file; by default the terminal")
     predict.add_argument("--table", help="CSV or Parquet with path, label and attribute: prints group accuracies")
+    onnx = commands.add_parser("onnx", help="write an exported classifier as ONNX; needs onnx and onnxscript")
+    onnx.add_argument("model", help="an exported folder")
+    onnx.add_argument("--output", help="the file; by default model.onnx in the folder")
     options = parser.parse_args()
     try:
+        if options.command == "onnx":
+            from fairdream.to_onnx import to_onnx
+
+            print(to_onnx(options.model, options.output))
+            return 0
         from fairdream import predict as command
 
         return command.main(options.model, options.images, options.output, options.table)

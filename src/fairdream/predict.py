@@ -45,7 +45,7 @@ def predict(model: str | Path, images: Sequence[str | Path]) -> tuple[pd.DataFra
     """
     import pandas as pd
 
-    network, labels, size = _load(Path(model))
+    network, labels, size = load(Path(model))
     device = best_device()
     network.to(device)
     broken: dict[str, str] = {}
@@ -154,7 +154,7 @@ def main(model: str, images: Sequence[str], output: str | None, truth: str | Non
     return 1 if broken else 0
 
 
-def _load(model: Path) -> tuple:
+def load(model: Path) -> tuple:
     """Return network, labels and image size of a folder or file."""
     from safetensors import SafetensorError
 

@@ -1,0 +1,76 @@
+"""An exported classifier as ONNX, for programs without PyTorch: ``python -m fairdream onnx MODEL``."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+from fairdream import classifier
+from fairdream.errors import UserError
+from fairdream.files import atomic
+
+NEEDED = ("onnx", "onnxscript")
+
+
+def to_onnx(model: str | Path, output: str | Path | None = None) -> Path:
+    """Write a classifier as ONNX and return the file's path.
+
+    The graph takes `pixels` (n, 3, image_size, image_size), float32 in [0, 1], normalises them itself, and gives
+    `probabilities` (n, labels). Its metadata has `labels` and `image_size`.
+
+    Parameters
+    ----------
+    model
+        A folder made by `export`.
+    output
+        The file; ``None``: `model.onnx` in the folder.
+
+    Raises
+    ------
+    UserError
+        When a package is missing, or there is no classifier.
+    """
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"ONNX needs {' and '.join(missing)}, which nothing else here does: install them into the environment that "
+            "runs this; into that of `make setup` by `.venv-uv/bin/uv pip install onnx onnxscript`"
+        )
+    import onnx
+    import torch
+    from torch import nn
+
+    from fairdream.predict import load
+
+    network, labels, size = load(Path(model))
+
+    class Whole(nn.Module):
+        """Pixels in [0, 1] to probabilities."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+            self.register_buffer("mean", torch.tensor(classifier.MEAN).view(1, 3, 1, 1))
+            self.register_buffer("std", torch.tensor(classifier.STD).view(1, 3, 1, 1))
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return self.network.head(self.network.encoder((pixels - self.mean) / self.std)).softmax(1)
+
+    whole = Whole().eval().to(memory_format=torch.contiguous_format)
+    program = torch.onnx.export(
+        whole,
+        (torch.zeros(2, 3, size, size),),
+        input_names=["pixels"],
+        output_names=["probabilities"],
+        dynamic_shapes={"pixels": {0: torch.export.Dim("images")}},
+        dynamo=True,
+        verbose=False,
+    )
+    path = Path(output) if output else Path(model, "model.onnx")
+    proto = program.model_proto
+    onnx.helper.set_model_props(proto, {"labels": json.dumps(labels), "image_size": str(size)})
+    onnx.checker.check_model(proto, full_check=True)
+    with atomic(path) as temporary:
+        onnx.save(proto, temporary)
+    return path
