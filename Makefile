@@ -16,11 +16,13 @@ DEMO_TABLE = results/demo/tables/table1.md
 PROFILE ?= profiles/slurm
 TARGETS ?= results/tables/table1.csv
 RESULTS ?= results
+# Where `make report` writes, if not to report.html in the results folder; .zip for a large report.
+REPORT ?=
 
 # Two tests at once: those on a real SLURM mostly wait. tests/conftest.py says which ones stay together.
 PYTEST = $(PY) -m pytest -n 2 --dist loadscope --durations 20
 
-.PHONY: help setup demo plan cost test test-extra test-all bench lint format tiny-sd dag clean new-dataset
+.PHONY: help setup demo plan cost test test-extra test-all bench lint format tiny-sd dag clean new-dataset report
 
 # What `make new-dataset` is told beside NAME, on the command line: what it cannot find out by itself (docs/data.md).
 NEW_DATASET = FOLDER TABLE IMAGE LABEL ATTRIBUTE SPLIT MISSING VALIDATION TEST BASE
@@ -51,6 +53,9 @@ new-dataset: setup ## write and check config/NAME.yaml for your own data (NAME=b
 	@$(PY) -m fairdream.newdata $(if $(filter command,$(origin NAME)),'$(NAME)',$(error say what to call it: make new-dataset NAME=birds)) \
 	  $(foreach option,$(NEW_DATASET),$(if $(filter command,$(origin $(option))),--$(shell echo $(option) | tr A-Z a-z) '$($(option))')) \
 	  $(if $(FORCE),--force)
+
+report: setup ## the HTML report of a finished run (PROFILE=profiles/demo for the demo)
+	@$(PY) -m fairdream.reporting --profile $(PROFILE) $(if $(REPORT),--output $(REPORT))
 
 test: lint ## lint and the quick tests
 	$(PYTEST) -m "not slow and not slurm and not gpu"

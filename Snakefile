@@ -16,6 +16,9 @@ container: "envs/fairdream.sif"
 include: "rules/common.smk"
 
 
+report: "workflow/report/workflow.rst"
+
+
 pathvars:
     results=CONFIG.results,
     logs=f"{CONFIG.results}/logs",
@@ -29,6 +32,8 @@ include: "rules/generate.smk"
 include: "rules/select.smk"
 include: "rules/classify.smk"
 include: "rules/tables.smk"
+include: "rules/report.smk"
+include: "rules/cards.smk"
 
 
 # Seconds of work each: a cluster job would cost more than it does.
@@ -57,6 +62,13 @@ localrules:
     scores,
     bias_curves,
     cost_curve,
+    page,
+    hours,
+    provenance,
+    training_curves,
+    report_parts,
+    adapters_card,
+    images_card,
 
 
 rule all:
@@ -84,6 +96,14 @@ rule tables:
 rule figures:
     input:
         all_figures,
+
+
+# What `make report` shows: nothing here asks for a GPU once Table 1 is there.
+rule report_parts:
+    input:
+        pages=pages_to_report,
+        figures=all_figures,
+        curves=curves_of_adapters(),
 
 
 onstart:

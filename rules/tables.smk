@@ -5,7 +5,13 @@ rule tabulate:
     input:
         metrics=metrics_of(CONFIG.methods),
     output:
-        csv="<results>/tables/table1.csv",
+        csv=report(
+            "<results>/tables/table1.csv",
+            caption="../workflow/report/csv.rst",
+            category="Tables",
+            subcategory="As CSV",
+            labels={"CSV": "Table 1"},
+        ),
         markdown="<results>/tables/table1.md",
         latex="<results>/tables/table1.tex",
     log:
@@ -31,7 +37,13 @@ rule table2:
     input:
         metrics=metrics_of(TABLE2, plan.severe_biases(CONFIG)),
     output:
-        csv="<results>/tables/table2.csv",
+        csv=report(
+            "<results>/tables/table2.csv",
+            caption="../workflow/report/csv.rst",
+            category="Tables",
+            subcategory="As CSV",
+            labels={"CSV": "Table 2"},
+        ),
         markdown="<results>/tables/table2.md",
         latex="<results>/tables/table2.tex",
     log:
@@ -57,7 +69,13 @@ rule cost:
     input:
         metrics=metrics_of(CONFIG.methods),
     output:
-        csv="<results>/tables/table3.csv",
+        csv=report(
+            "<results>/tables/table3.csv",
+            caption="../workflow/report/csv.rst",
+            category="Tables",
+            subcategory="As CSV",
+            labels={"CSV": "Table 3"},
+        ),
         markdown="<results>/tables/table3.md",
     log:
         "<logs>/tables/cost.log",
@@ -82,7 +100,13 @@ rule ablate:
     input:
         metrics=metrics_of_ablations,
     output:
-        csv="<results>/tables/ablations.csv",
+        csv=report(
+            "<results>/tables/ablations.csv",
+            caption="../workflow/report/csv.rst",
+            category="Tables",
+            subcategory="As CSV",
+            labels={"CSV": "Ablations"},
+        ),
         markdown="<results>/tables/ablations.md",
     log:
         "<logs>/tables/ablate.log",
@@ -108,7 +132,13 @@ rule uncertainty:
         metrics=metrics_of(CONFIG.methods),
         predictions=[path.replace(".metrics.json", ".predictions.parquet") for path in metrics_of(CONFIG.methods)],
     output:
-        csv="<results>/tables/uncertainty.csv",
+        csv=report(
+            "<results>/tables/uncertainty.csv",
+            caption="../workflow/report/csv.rst",
+            category="Tables",
+            subcategory="As CSV",
+            labels={"CSV": "Intervals"},
+        ),
         markdown="<results>/tables/uncertainty.md",
     log:
         "<logs>/tables/uncertainty.log",
@@ -134,7 +164,13 @@ rule contact_sheet:
         split="<results>/{dataset}/{bias}/split.parquet",
         selected=selected_of,
     output:
-        figure="<results>/figures/{dataset}-{bias}-{method}.png",
+        figure=report(
+            "<results>/figures/{dataset}-{bias}-{method}.png",
+            caption="../workflow/report/contact_sheet.rst",
+            category="Contact sheets",
+            subcategory=of_run,
+            labels=label("Contact sheet"),
+        ),
     log:
         "<logs>/figures/{dataset}-{bias}-{method}.log",
     benchmark:
@@ -159,7 +195,13 @@ rule compare:
         split="<results>/{dataset}/{bias}/split.parquet",
         selections=selections_to_compare,
     output:
-        figure="<results>/figures/compare-{dataset}-{bias}-{group}.png",
+        figure=report(
+            "<results>/figures/compare-{dataset}-{bias}-{group}.png",
+            caption="../workflow/report/compare.rst",
+            category="Comparisons",
+            subcategory=of_run,
+            labels=label("Comparison"),
+        ),
     log:
         "<logs>/figures/compare-{dataset}-{bias}-{group}.log",
     benchmark:
@@ -183,7 +225,13 @@ rule clusters:
     input:
         index="<results>/{dataset}/{bias}/{method}/subjects/index.json",
     output:
-        figure="<results>/figures/clusters-{dataset}-{bias}-{method}.png",
+        figure=report(
+            "<results>/figures/clusters-{dataset}-{bias}-{method}.png",
+            caption="../workflow/report/clusters.rst",
+            category="Clusters",
+            subcategory=of_run,
+            labels=label("Clusters"),
+        ),
     log:
         "<logs>/figures/clusters-{dataset}-{bias}-{method}.log",
     benchmark:
@@ -208,7 +256,13 @@ rule scores:
         scores=shards_of("scores"),
         selected="<results>/{dataset}/{bias}/{method}/selected/clip.parquet",
     output:
-        figure="<results>/figures/scores-{dataset}-{bias}-{method}.png",
+        figure=report(
+            "<results>/figures/scores-{dataset}-{bias}-{method}.png",
+            caption="../workflow/report/scores.rst",
+            category="CLIP scores",
+            subcategory=of_run,
+            labels=label("CLIP scores"),
+        ),
     log:
         "<logs>/figures/scores-{dataset}-{bias}-{method}.log",
     benchmark:
@@ -232,7 +286,12 @@ rule bias_curves:
     input:
         table="<results>/tables/table1.csv",
     output:
-        figure="<results>/figures/bias.png",
+        figure=report(
+            "<results>/figures/bias.png",
+            caption="../workflow/report/bias_curves.rst",
+            category="Figures",
+            labels={"Figure": "Accuracy against bias"},
+        ),
     log:
         "<logs>/figures/bias.log",
     benchmark:
@@ -256,7 +315,12 @@ rule cost_curve:
     input:
         table="<results>/tables/table3.csv",
     output:
-        figure="<results>/figures/cost.png",
+        figure=report(
+            "<results>/figures/cost.png",
+            caption="../workflow/report/cost_curve.rst",
+            category="Costs",
+            labels={"Costs": "Accuracy against hours"},
+        ),
     log:
         "<logs>/figures/cost.log",
     benchmark:

@@ -65,13 +65,23 @@ def _markdown(table: pd.DataFrame) -> str:
         "| Method | Fine-tunings | Fine-tuning h | Generation h | Scoring h | WGA | AGA |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for row in table.to_dict("records"):
+    marked = {number: _marked(table[number]) for number in ("wga", "aga")}
+    for position, row in enumerate(table.to_dict("records")):
         cells = [METHODS[row["method"]].title, row["complexity"]]
         cells += [f"{row[f'{stage}_hours']:.3g}" for stage in STAGES]
-        cells += [f"{row['wga']:.1f}", f"{row['aga']:.1f}"]
+        cells += [marked[number][position] for number in marked]
         lines.append("| " + " | ".join(cells) + " |")
     note = (
         "G: groups, k: clusters a group. Hours of one GPU (without one, of a CPU core) that this run paid; what stood "
-        "there already counts nothing. Accuracies in per cent, averaged over data sets and biases."
+        "there already counts nothing. Accuracies in per cent, averaged over data sets and biases; best "
+        "in bold, second underlined."
     )
     return "\n".join([*lines, "", note]) + "\n"
+
+
+def _marked(values: pd.Series) -> list[str]:
+    """Return accuracies as text, best bold and second underlined, as they are rounded."""
+    rounded = values.round(1)
+    marks = {1: "**{}**", 2: "<u>{}</u>"} if len(rounded) > 1 else {}
+    ranks = rounded.rank(ascending=False, method="min")
+    return [marks.get(int(rank), "{}").format(f"{value:.1f}") for value, rank in zip(values, ranks, strict=True)]

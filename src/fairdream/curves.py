@@ -51,8 +51,12 @@ def cost_curve(table: str, figure: str) -> None:
     canvas, axis = plt.subplots(figsize=(7, 4.5))
     for number, marker in (("wga", "o"), ("aga", "^")):
         axis.scatter(rows["hours"], rows[number], marker=marker, label=number.upper())
+    middle = (rows["hours"].min() + rows["hours"].max()) / 2
     for row in rows.to_dict("records"):
-        axis.annotate(METHODS[row["method"]].title, (row["hours"], row["wga"]), (4, 4), textcoords="offset points")
+        # names stay inside the frame: to the left of what stands on the right
+        side, shift = ("left", 4) if row["hours"] <= middle else ("right", -4)
+        place = (row["hours"], row["wga"])
+        axis.annotate(METHODS[row["method"]].title, place, (shift, 4), ha=side, textcoords="offset points")
     axis.set(xlabel="hours of fine-tuning, generation and scoring", ylabel="accuracy (%)")
     axis.margins(x=0.3, y=0.15)
     axis.grid(alpha=0.3)

@@ -7,6 +7,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from PIL import Image
 
 torch = pytest.importorskip("torch")
@@ -27,6 +29,7 @@ from fairdream import finetune as finetuning  # noqa: E402
 from fairdream import generate as generation  # noqa: E402
 from fairdream import tuning  # noqa: E402
 from fairdream.adapters import WEIGHTS  # noqa: E402
+from fairdream.cards import AdaptersCardJob, adapters_card  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.fetch_model import fetch_model  # noqa: E402
 from fairdream.finetune import FinetuneJob, finetune  # noqa: E402
@@ -159,6 +162,24 @@ def test_the_header_tells_what_the_adapter_was_trained_from(base):
     assert (header["token"], header["rank"], header["subject"]) == ("sks", "2", "even-land")
     assert json.loads(header["image_ids"]) == [f"{n}.png" for n in range(5)]
     assert dtypes == {torch.float32}
+
+
+def test_the_example_of_the_card_draws_with_the_adapter(base):
+    place = base / "cards/even-land" / WEIGHTS
+    place.parent.mkdir(parents=True)
+    shutil.copy(base / "adapter" / WEIGHTS, place)
+    words = {"base": str(MODEL), "revision": None, "dataset": "digits", "bias": "0.999", "method": "Dreambooth"}
+    config = AdaptersCardJob(**words, origin="here", adapter_scale=0.5)
+    adapters_card([str(place)], str(base / "cards/README.md"), config)
+    front, text = (base / "cards/README.md").read_text().removeprefix("---\n").split("---\n", 1)
+    front = yaml.safe_load(front)
+    assert (front["base_model"], front["library_name"]) == (str(MODEL), "diffusers")
+    assert front["instance_prompt"] == TRAINING["prompt"]
+    assert f"| `even-land` | {TRAINING['prompt']} | 5 | 2 |" in text
+    names: dict = {}
+    exec(text.split("```python\n")[1].split("```")[0].replace("THIS_FOLDER", str(base / "cards")), names)
+    assert names["pipe"].get_active_adapters()
+    assert names["image"].size == (32, 32)
 
 
 def test_the_history_has_a_row_for_the_last_step(base):

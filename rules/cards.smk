@@ -1,0 +1,49 @@
+# Cards beside what is taken away: README.md files that diffusers, `datasets` and the hub read.
+
+
+rule adapters_card:
+    input:
+        adapters=adapters_of,
+    output:
+        card="<results>/{dataset}/{bias}/{method}/adapters/README.md",
+    log:
+        "<logs>/cards/adapters-{dataset}-{bias}-{method}.log",
+    benchmark:
+        "<benchmarks>/cards/adapters-{dataset}-{bias}-{method}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
+        runtime=30,
+    params:
+        cfg=section("adapters_card"),
+        code=code("adapters_card.py"),
+    message:
+        "Card of the adapters of {wildcards.method} ({wildcards.dataset}, bias {wildcards.bias})"
+    script:
+        "../workflow/scripts/adapters_card.py"
+
+
+rule images_card:
+    input:
+        shards=images_of,
+    output:
+        card="<results>/{dataset}/{bias}/{method}/images/README.md",
+    log:
+        "<logs>/cards/images-{dataset}-{bias}-{method}.log",
+    benchmark:
+        "<benchmarks>/cards/images-{dataset}-{bias}-{method}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
+        runtime=30,
+    params:
+        cfg=section("images_card"),
+        code=code("images_card.py"),
+    message:
+        "Card of the images of {wildcards.method} ({wildcards.dataset}, bias {wildcards.bias})"
+    script:
+        "../workflow/scripts/images_card.py"
