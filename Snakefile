@@ -14,6 +14,7 @@ container: "envs/fairdream.sif"
 
 
 include: "rules/common.smk"
+include: "rules/shown.smk"
 
 
 report: "workflow/report/workflow.rst"

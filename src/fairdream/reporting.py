@@ -52,13 +52,13 @@ def report(profile: str, output: Path | None) -> Path:
         )
     snakemake = [sys.executable, "-m", "snakemake", "--profile", profile]
     if jobs:
-        print(f"Making {len(jobs)} parts of the report that are not there yet")
+        print(f"Making {len(jobs)} parts of the report that are not there yet", flush=True)
         # many small jobs on this machine: worth one import of the libraries for all, where no cluster runs them
         warm = [] if _on_cluster(profile) else [sys.executable, "-m", "fairdream.warm"]
-        _run([*warm, *snakemake, TARGET])
+        _run([*warm, *snakemake, TARGET], quiet=False)
     output = output or Path(planned.parsed().results, "report.html")
     output.parent.mkdir(parents=True, exist_ok=True)
-    _run([*snakemake, "--report", str(output), "--report-stylesheet", str(STYLE), TARGET])
+    _run([*snakemake, "--report", str(output), "--report-stylesheet", str(STYLE), TARGET], quiet=True)
     return output
 
 
@@ -69,10 +69,12 @@ def _on_cluster(profile: str) -> bool:
         return parse_args(["--profile", profile])[1].executor not in (None, "local")
 
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def _run(command: list[str], quiet: bool) -> None:
+    """Run a command; where it is quiet, show what it said if it fails."""
+    pipe = subprocess.PIPE if quiet else None
+    done = subprocess.run(command, stdout=pipe, stderr=subprocess.STDOUT if quiet else None, text=True)
     if done.returncode:
-        raise UserError(f"{done.stdout}\n{' '.join(command)} failed")
+        raise UserError(f"{done.stdout or ''}\n{' '.join(command)} failed")
 
 
 def main(arguments: list[str]) -> None:

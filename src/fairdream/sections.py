@@ -17,7 +17,7 @@ from fairdream.bias import attribute_of, label_of
 from fairdream.config import Config, FfrPrompts
 from fairdream.identity import seed_of
 from fairdream.methods import base_of, method_of
-from fairdream.page import PAGES
+from fairdream.told import adapters_card, card_of, hours, page, provenance  # noqa: F401 (read_by finds them here)
 
 Values = dict[str, Any]
 ADAPTERS = {None: "no adapter", "group": "an adapter a group", "cluster": "an adapter a cluster of a group"}
@@ -253,30 +253,13 @@ def export(config: Config, dataset: str, bias: str, method: str) -> Values:
     }
 
 
-def adapters_card(config: Config, dataset: str, bias: str, method: str) -> Values:
-    """Return what the card of a method's adapters tells."""
-    return {**_card(config, dataset, bias, method), "adapter_scale": config.generate.adapter_scale}
-
-
 def images_card(config: Config, dataset: str, bias: str, method: str) -> Values:
     """Return what the card of a method's images tells."""
     groups = {group: generate(config, dataset, bias, method, group) for group in plan.groups(config, dataset)}
     return {
-        **_card(config, dataset, bias, method),
+        **card_of(config, dataset, bias, method),
         "adapters": ADAPTERS[method_of(method).subjects],
         "groups": groups,
-    }
-
-
-def _card(config: Config, dataset: str, bias: str, method: str) -> Values:
-    model = config.models.diffusion
-    return {
-        "base": model.id,
-        "bias": bias,
-        "dataset": dataset,
-        "method": method_of(method).title,
-        "origin": config.datasets[dataset].origin,
-        "revision": model.revision,
     }
 
 
@@ -324,34 +307,6 @@ def figure(config: Config) -> Values:
 def compare(config: Config) -> Values:
     """Return the rows of a comparison of methods."""
     return {"columns": 20, "titles": [method_of(method).title for method in plan.compared_methods(config)]}
-
-
-def page(config: Config, table: str) -> Values:
-    """Return the title of a page of the report."""
-    return {"title": PAGES[table].title}
-
-
-def hours(config: Config) -> Values:
-    """Return where the benchmarks lie."""
-    return cost(config)
-
-
-def provenance(config: Config) -> Values:
-    """Return all that a run was asked for: the one section that any edit changes."""
-    models = config.models
-    return {
-        "configuration": config.model_dump(mode="json", by_alias=True),
-        "counts": {
-            dataset: {bias: plan.training_counts(config, dataset, bias) for bias in plan.biases(config)}
-            for dataset in config.datasets
-        },
-        "origins": {name: own.origin for name, own in config.datasets.items()},
-        "sources": {
-            "clip": " ".join(filter(None, (models.clip.name, models.clip.pretrained))),
-            "diffusion": " at ".join(filter(None, (models.diffusion.id, models.diffusion.revision))),
-            "encoder": " ".join(filter(None, (models.encoder.name, models.encoder.weights or "random weights"))),
-        },
-    }
 
 
 def percent(name: str, word: str) -> float:
