@@ -116,7 +116,13 @@ class Reader:
         words = page.run("document.querySelector('.prose').innerText")
         assert "How to read it" in words
         assert "System Message" not in words
-        page.wait("document.querySelectorAll('.prose a').length > 5")
+        page.run("[...document.querySelectorAll('.prose a')].find(link => link.innerText === 'CLIP scores').click()")
+        page.wait("document.querySelector('nav').innerText.includes(', bias original')")
+        # two results of one label would be one here
+        page.run("app.setView({navbarMode: 'searchresults', searchTerm: 'clustered'})")
+        found = "Object.keys(results).filter(path => path.includes('clustered')).length"
+        page.wait(f"document.querySelectorAll('nav tbody tr').length === {found}")
+        page.run("document.querySelector('nav nav li a').click()")
         self.click("Statistics")
         page.wait("document.querySelectorAll('#runtimes canvas, #timeline canvas').length === 2")
         self.click("About")
