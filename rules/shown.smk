@@ -5,9 +5,8 @@ def adapters_of(wildcards):
     """A method's own adapters, for their card."""
     row, own = method_of(wildcards.method), plan.adapter_method(wildcards.method)
     if row.subjects is None or own != wildcards.method:
-        raise WorkflowError(
-            f"{wildcards.method} has no adapters of its own" + (row.subjects and f", but {own}'s" or "")
-        )
+        whose = f", but those of {own}" if row.subjects else ""
+        sys.exit(f"\n{wildcards.method} has no adapters of its own{whose}.\n")
     subjects = {s.subject for s in plan.shards(CONFIG, wildcards.dataset, wildcards.bias, wildcards.method)}
     folder = f"{wildcards.dataset}/{wildcards.bias}/{wildcards.method}/adapters"
     return [at(folder, f"{subject}/pytorch_lora_weights.safetensors") for subject in sorted(subjects)]
@@ -16,11 +15,11 @@ def adapters_of(wildcards):
 def images_of(wildcards):
     """A method's images, for their card, which lies in their folder."""
     if not method_of(wildcards.method).synthetic:
-        raise WorkflowError(f"{wildcards.method} draws no images")
+        sys.exit(f"\n{wildcards.method} draws no images.\n")
     bias = plan.image_bias(wildcards.method, wildcards.bias)
     if bias != wildcards.bias:
         folder = at(f"{wildcards.dataset}/{bias}/{wildcards.method}", "images/README.md")
-        raise WorkflowError(f"The images of {wildcards.method} serve all biases: ask for {folder}")
+        sys.exit(f"\nThe images of {wildcards.method} serve all biases: ask for {folder}\n")
     return shards_of("images")(wildcards)
 
 
