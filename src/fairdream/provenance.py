@@ -57,7 +57,7 @@ def _software() -> list[str]:
 
 
 def commit() -> str:
-    """Return the commit that the code is of, with a mark where files were edited since; a dash outside a clone."""
+    """Return the commit that the code is of, with a mark where files were edited since; a dash where git knows none."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
