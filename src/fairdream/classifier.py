@@ -21,12 +21,20 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    class Network(torch.nn.Module):
+        """What `build` returns, for a type checker: torch is imported where it is used, so there is no such class."""
+
+        encoder: torch.nn.Module
+        head: torch.nn.Linear
+        encoder_name: str
+
+
 # ImageNet's channel statistics: what torchvision's weights expect, and as good as any others without weights.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
-def build(encoder: EncoderModel, weights: str | None, classes: int) -> torch.nn.Module:
+def build(encoder: EncoderModel, weights: str | None, classes: int) -> Network:
     """Return a network with the attributes `encoder` (images to features) and `head` (features to logits).
 
     Random weights come from torch's global generator.
@@ -41,6 +49,8 @@ def build(encoder: EncoderModel, weights: str | None, classes: int) -> torch.nn.
     import torch
     from torch import nn
 
+    body: Any
+    network: Any = nn.Module()
     if encoder.name == "small_cnn":
         body, width = _small_cnn(), 128
     else:
@@ -55,7 +65,6 @@ def build(encoder: EncoderModel, weights: str | None, classes: int) -> torch.nn.
         if not isinstance(getattr(body, "fc", None), nn.Linear):
             raise UserError(f"models.encoder.name: {encoder.name} has no last layer `fc`; use a ResNet")
         width, body.fc = body.fc.in_features, nn.Identity()
-    network = nn.Module()
     network.encoder, network.head = body, nn.Linear(width, classes)
     network.encoder_name = encoder.name
     # pixels in this order make convolutions about 1.6 times as fast on CPUs, and faster on tensor cores
@@ -83,7 +92,7 @@ def _small_cnn() -> torch.nn.Module:
 
 
 def save(
-    network: torch.nn.Module,
+    network: Network,
     path: str,
     labels: Sequence[str],
     image_size: int,
@@ -109,7 +118,7 @@ def save(
         save_file(tensors, temporary, metadata=header)
 
 
-def load(path: str, checkpoint: str | None = None) -> tuple[torch.nn.Module, list[str], int]:
+def load(path: str, checkpoint: str | None = None) -> tuple[Network, list[str], int]:
     """Return a saved network, or an earlier state of it by name, its labels and its image size."""
     from safetensors import safe_open
 
@@ -132,7 +141,7 @@ def checkpoints(path: str) -> list[str]:
         return sorted({key.split("/")[0] for key in file.keys() if "/" in key})  # noqa: SIM118 (not a dict)
 
 
-def encode(network: torch.nn.Module, pixels: Pixels, device: torch.device) -> torch.Tensor:
+def encode(network: Network, pixels: Pixels, device: torch.device) -> torch.Tensor:
     """Return the penultimate features (n, d) of images, the network in eval mode."""
     import numpy as np
     import torch
@@ -147,7 +156,7 @@ def encode(network: torch.nn.Module, pixels: Pixels, device: torch.device) -> to
     return features
 
 
-def predict(network: torch.nn.Module, pixels: Pixels, device: torch.device) -> torch.Tensor:
+def predict(network: Network, pixels: Pixels, device: torch.device) -> torch.Tensor:
     """Return the logits (n, c) of images, the network in eval mode."""
     import torch
 

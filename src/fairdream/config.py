@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -23,8 +24,12 @@ Name = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.]*[A-Za-z0-9])?$", description="Letters, digits, _ and .")
 ]
 Ratio = Annotated[float, Field(gt=0.5, lt=1.0)]
-MethodName = Literal[tuple(METHODS)]
-RecipeName = Literal[tuple(RECIPES)]
+if TYPE_CHECKING:  # a type checker knows no names that are read from a table
+    MethodName: TypeAlias = str
+    RecipeName: TypeAlias = str
+else:
+    MethodName = Literal[tuple(METHODS)]
+    RecipeName = Literal[tuple(RECIPES)]
 
 
 class Section(BaseModel):
@@ -218,7 +223,8 @@ class Dataset(Source):
                 if set(getattr(self.prompts.ffr, field)) != set(names):
                     raise ValueError(f"prompts.ffr.{field} must have exactly the keys {', '.join(names)}")
         groups = {f"{label}-{attribute}" for label in self.labels for attribute in self.attributes}
-        for where in (self, *self.splits):
+        places: list[Dataset | OwnSplit] = [self, *self.splits]
+        for where in places:
             if set(where.train_counts) != groups:
                 raise ValueError(f"train_counts must have exactly the groups {', '.join(sorted(groups))}")
             for label in self.labels:
@@ -481,7 +487,7 @@ class Config(Section):
 
     @field_validator("seeds", "generator_seeds", "biases", "methods")
     @classmethod
-    def _unique(cls, values: list) -> list:
+    def _unique(cls, values: list[Any]) -> list[Any]:
         if len(set(values)) != len(values):
             raise ValueError("the same value stands twice")
         return values
@@ -490,7 +496,7 @@ class Config(Section):
 class _UniqueKeys(yaml.SafeLoader):
     """YAML without a key that stands twice in one section: the first would be lost without a word."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:
@@ -531,7 +537,7 @@ def validate_config(raw: Any, path: str | Path = "config") -> Config:
         ) from None
 
 
-def _explain(detail: dict) -> str:
+def _explain(detail: Mapping[str, Any]) -> str:
     # pydantic names the branch of a union in the location; the user only wrote the keys and list positions
     key = ".".join(
         str(part) for part in detail["loc"] if not str(part).startswith(("literal[", "constrained-", "float"))

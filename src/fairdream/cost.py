@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fairdream.config import Section
 from fairdream.files import atomic, write_text
@@ -39,7 +39,7 @@ def cost(metrics: list[str], csv: str, markdown: str, config: CostJob) -> None:
     rows = []
     for method in [name for name in METHODS if name in set(table["method"]) and not METHODS[name].mirrored]:
         own = table[table["method"] == method]
-        row = {"method": method, "complexity": COMPLEXITY[METHODS[method].subjects]}
+        row: dict[str, Any] = {"method": method, "complexity": COMPLEXITY[METHODS[method].subjects]}
         row |= {f"{stage}_hours": hours.get((stage, method), 0.0) for stage in STAGES}
         row["hours"] = sum(row[f"{stage}_hours"] for stage in STAGES)
         rows.append(row | {"wga": own["wga_mean"].mean(), "aga": own["aga_mean"].mean()})

@@ -119,7 +119,7 @@ def _pyplot() -> Any:
 
 
 def _legend(canvas: Any, axes: Any) -> None:
-    handles = {}
+    handles: dict[str, Any] = {}
     for axis in axes.flat:
         handles |= dict(zip(*reversed(axis.get_legend_handles_labels()), strict=True))
     canvas.legend(handles.values(), handles.keys(), loc="center left", bbox_to_anchor=(1.0, 0.5))

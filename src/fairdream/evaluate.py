@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from fairdream.files import write_text
 from fairdream.metrics import summarize
@@ -22,7 +23,7 @@ def evaluate(predictions: str, metrics: str, names: dict[str, str], train_counts
 
     table = pd.read_parquet(predictions)
     table["correct"] = table["predicted"] == table["label"]
-    result: dict = dict(names)
+    result: dict[str, Any] = dict(names)
     for split in ("validation", "test"):
         rows = table[table["split"] == split]
         groups = rows.groupby("group")["correct"].agg(["sum", "count"])

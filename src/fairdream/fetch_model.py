@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,12 @@ def fetch_model(manifest: str, role: str, config: dict[str, Any]) -> None:
     UserError
         When it cannot be had: what, where it was looked for, and what to do.
     """
-    fetch, section = {
+    sources: dict[str, tuple[Callable[..., Path | None], type[Any]]] = {
         "diffusion": (_diffusion, DiffusionModel),
         "clip": (_clip, ClipModel),
         "encoder": (_encoder, EncoderModel),
-    }[role]
+    }
+    fetch, section = sources[role]
     path = fetch(Path(manifest).parent, section(**config))
     files = {}
     if path is not None:

@@ -111,7 +111,7 @@ def _parse(path: Path, mtime: int) -> tuple[str, tuple[str, ...]]:
     return ast.dump(tree), tuple(imports)
 
 
-def _docstring(node: ast.AST) -> bool:
+def _docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     first = node.body[0] if node.body else None
     return isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
 

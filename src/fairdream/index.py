@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fairdream.bias import group_name
 from fairdream.config import Source
@@ -71,11 +71,15 @@ def read_tables(config: Source, seed: int | None = None) -> pd.DataFrame:
     import pandas as pd
 
     joined: pd.DataFrame | None = None
-    values = {"label": config.label_values, "attribute": config.attribute_values, "split": config.split_values}
+    values: dict[str, Any] = {
+        "label": config.label_values,
+        "attribute": config.attribute_values,
+        "split": config.split_values,
+    }
     for table in config.tables:
         file = Path(config.folder, table.file)
-        wanted = {"path": table.path, "label": table.label, "attribute": table.attribute, "split": table.split}
-        wanted = {role: column for role, column in wanted.items() if column is not None}
+        named = {"path": table.path, "label": table.label, "attribute": table.attribute, "split": table.split}
+        wanted = {role: column for role, column in named.items() if column is not None}
         raw = read_table(file)
         lost = sorted(set(wanted.values()) - set(raw.columns))
         if lost:
@@ -103,8 +107,8 @@ def read_tables(config: Source, seed: int | None = None) -> pd.DataFrame:
         if joined is None:
             joined, first = part.assign(row=rows), file
             continue
-        for names, here, there in ((joined["path"], first, file), (part["path"], file, first)):
-            lone = names[~names.isin((part if here is first else joined)["path"])]
+        for paths, here, there in ((joined["path"], first, file), (part["path"], file, first)):
+            lone = paths[~paths.isin((part if here is first else joined)["path"])]
             if len(lone):
                 raise UserError(f"{here}: {len(lone)} image(s) do not stand in {there}, first {lone.iloc[0]}")
         joined = joined.merge(part, on="path", how="inner", validate="1:1")

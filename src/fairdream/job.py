@@ -39,7 +39,7 @@ def run(function: Callable[..., None], snakemake: Any, **arguments: Any) -> None
 
     log, threads = snakemake.log[0], snakemake.threads
     # Snakemake runs a copy of the script and leaves its own path here
-    script = Path(sys.modules["__main__"].__file__)
+    script = Path(str(sys.modules["__main__"].__file__))
     root = script.parents[2]
     try:
         planned.check_code(snakemake.params.code, script, root / "src/fairdream", root / "requirements.lock")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from fairdream.config import Source
 from fairdream.errors import UserError
@@ -55,7 +56,7 @@ def refresh(manifest: str | Path, config: Source) -> bool:
     return True
 
 
-def _scan(config: Source, known: dict[str, dict]) -> list[dict]:
+def _scan(config: Source, known: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     folder = Path(config.folder)
     rows = []
     for path in _files(folder, config):
@@ -63,7 +64,7 @@ def _scan(config: Source, known: dict[str, dict]) -> list[dict]:
         name = path.relative_to(folder).as_posix()
         old = known.get(name)
         same = old is not None and (old["size"], old["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
-        sha256 = old["sha256"] if same else file_digest(path)
+        sha256 = old["sha256"] if old and same else file_digest(path)
         rows.append({"path": name, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha256})
     return sorted(rows, key=lambda row: row["path"])
 
@@ -78,7 +79,7 @@ def _files(folder: Path, config: Source) -> Iterator[Path]:
                 yield Path(parent, name)
 
 
-def _write(rows: list[dict], manifest: str | Path) -> None:
+def _write(rows: list[dict[str, Any]], manifest: str | Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

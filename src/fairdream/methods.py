@@ -74,7 +74,13 @@ class Method:
     reimplemented: bool = False
 
 
-def _real(title: str, loss: str, batches: str, recipe: str, **values: Any) -> Method:
+def _real(
+    title: str,
+    loss: Literal["ce", "gdro", "jtt"],
+    batches: Literal["group", "class", "all"],
+    recipe: str,
+    **values: Any,
+) -> Method:
     return Method(title, synthetic=False, selection="real", loss=loss, batches=batches, recipe=recipe, **values)
 
 

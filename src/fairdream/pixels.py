@@ -67,7 +67,7 @@ class Pixels:
     def read(self, rows: np.ndarray, values: np.ndarray) -> None:
         """Read the images `rows` (b,) into `values` (b, 3, h, w), an array in C order; from any thread."""
         file = self._file.fileno()
-        flat = memoryview(values.reshape(len(rows), -1))
+        flat = values.reshape(len(rows), -1).data
         for number, row in enumerate(self._rows[rows].tolist()):
             part, at = memoryview(flat[number : number + 1].cast("B")), row * self._bytes
             while part:

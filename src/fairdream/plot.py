@@ -32,7 +32,7 @@ def contact_sheet(split: str, selected: str, figure: str, columns: int) -> None:
     rows = []
     for group in sorted({*real["group"], *chosen["group"]}):
         own = real[real["group"] == group].head(columns)
-        frames = [(REAL, path) for path in _paths(own)]
+        frames: list[tuple[str, Any]] = [(REAL, path) for path in _paths(own)]
         frames += [("white", None)] * (columns - len(frames))
         rows.append((group, frames + [(GENERATED, png) for png in _drawn(chosen, group, columns)]))
     _sheet(rows, "training images (red) and generated ones (yellow)", figure)
@@ -44,7 +44,7 @@ def compare(split: str, selections: list[str], titles: list[str], figure: str, g
 
     real = pd.read_parquet(split)
     real = real[(real["split"] == "train") & (real["group"] == group)].head(columns)
-    rows = [("training", [(REAL, path) for path in _paths(real)])]
+    rows: list[tuple[str, list[tuple[str, Any]]]] = [("training", [(REAL, path) for path in _paths(real)])]
     for path, title in zip(selections, titles, strict=True):
         rows.append((title, [(GENERATED, png) for png in _drawn(pd.read_parquet(path), group, columns)]))
     _sheet(rows, group, figure)

@@ -13,6 +13,7 @@ Notable choices:
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -201,11 +202,13 @@ class Pool:
 
 def _fresh(name: str, layer: nn.Module, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return new matrices as peft makes them: it draws each layer's own initialisation first, moving the stream."""
-    a: nn.Module
+    a: nn.Linear | nn.Conv2d
+    b: nn.Linear | nn.Conv2d
     if isinstance(layer, nn.Linear):
         a, b = nn.Linear(layer.in_features, rank, bias=False), nn.Linear(rank, layer.out_features, bias=False)
     elif isinstance(layer, nn.Conv2d) and layer.groups == 1 and layer.padding_mode == "zeros":
-        a = nn.Conv2d(layer.in_channels, rank, layer.kernel_size, layer.stride, layer.padding, bias=False)
+        conv: Any = layer  # torch types its sizes as tuples of any length
+        a = nn.Conv2d(conv.in_channels, rank, conv.kernel_size, conv.stride, conv.padding, bias=False)
         b = nn.Conv2d(rank, layer.out_channels, 1, bias=False)
     else:
         raise UserError(f"finetune.target_modules: {name} is a {type(layer).__name__}; only linear and 2D layers adapt")

@@ -154,7 +154,7 @@ def main(model: str, images: Sequence[str], output: str | None, truth: str | Non
     return 1 if broken else 0
 
 
-def load(model: Path) -> tuple:
+def load(model: Path) -> tuple[classifier.Network, list[str], int]:
     """Return network, labels and image size of a folder or file."""
     from safetensors import SafetensorError
 

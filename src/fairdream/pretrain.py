@@ -144,7 +144,7 @@ def _train(
     checkpoint: Checkpoint,
     what: str,
     repeated: np.ndarray | None = None,
-) -> tuple[torch.nn.Module, dict]:
+) -> tuple[classifier.Network, dict[str, dict[str, torch.Tensor]]]:
     """Train from the initial weights; `repeated` (m,) are the images with repetitions, where some count more often."""
     import numpy as np
     import torch

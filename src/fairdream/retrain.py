@@ -117,7 +117,7 @@ def _training_images(rows: pd.DataFrame, recipe: str, seed: int) -> np.ndarray:
 
 
 def _train_all(
-    network: torch.nn.Module,
+    network: classifier.Network,
     pixels: Pixels,
     rows: pd.DataFrame,
     seed: int,
@@ -189,7 +189,7 @@ def fit_last_layer(
 
 
 def _self(
-    network: torch.nn.Module,
+    network: classifier.Network,
     stage1: str,
     pixels: Pixels,
     features: torch.Tensor,
@@ -208,7 +208,7 @@ def _self(
     held_out = np.random.default_rng(seed_of("held out", seed)).permutation(held_out)
     pool, check = held_out[: len(held_out) // 2], held_out[len(held_out) // 2 :]
     classes, groups = rows["class"].to_numpy(), rows["group"].to_numpy(str)
-    best, best_head = -1.0, None
+    best, best_head = -1.0, network.head
     for name, scores in _scores(network, stage1, pixels, features, classes, pool, seed, config, device):
         for count in config.images:
             chosen = pool[highest(scores, count).cpu().numpy()]
@@ -231,7 +231,7 @@ def _self(
 
 
 def _scores(
-    network: torch.nn.Module,
+    network: classifier.Network,
     stage1: str,
     pixels: Pixels,
     features: torch.Tensor,

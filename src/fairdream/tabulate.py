@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fairdream.bias import ORIGINAL
@@ -65,7 +66,9 @@ def render_latex(table: pd.DataFrame, mark_all_rows: bool) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _rows(table: pd.DataFrame, biases: list[str], mark_all_rows: bool, marks: dict[int, str], plus_minus: str):
+def _rows(
+    table: pd.DataFrame, biases: list[str], mark_all_rows: bool, marks: dict[int, str], plus_minus: str
+) -> Iterator[tuple[str, str, list[str]]]:
     """Yield dataset, method and the marked cells of each row."""
     for dataset, part in table.groupby("dataset", sort=False):
         for method in [m for m in METHODS if m in set(part["method"])]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fairdream import classifier
 from fairdream.checkpoint import Checkpoint
@@ -54,9 +54,9 @@ def group_dro_loss(
 
     from fairdream.groupdro import GroupDRO
 
-    _, numbers, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    _, indices, counts = np.unique(groups, return_inverse=True, return_counts=True)
     robust = GroupDRO(torch.from_numpy(counts).to(device), step_size, adjustment)
-    numbers = torch.from_numpy(numbers).to(device)
+    numbers = torch.from_numpy(indices).to(device)
 
     def loss(logits: torch.Tensor, features: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
         return robust(F.cross_entropy(logits, targets[batch], reduction="none"), numbers[batch])
@@ -64,7 +64,7 @@ def group_dro_loss(
     return Loss(loss, {"weights": robust.weights})
 
 
-def optimizer_of(parameters: Iterable, config: Training) -> torch.optim.Optimizer:
+def optimizer_of(parameters: Iterable[Any], config: Training) -> torch.optim.Optimizer:
     """Return the configured optimiser."""
     import torch
 
@@ -76,7 +76,7 @@ def optimizer_of(parameters: Iterable, config: Training) -> torch.optim.Optimize
 
 
 def train_network(
-    network: torch.nn.Module,
+    network: classifier.Network,
     pixels: Pixels,
     batches: Iterable[np.ndarray],
     steps: int,
@@ -109,7 +109,8 @@ def train_network(
     optimizer = optimizer_of(network.parameters(), config)
     network.train()
     kept: dict[str, dict[str, torch.Tensor]] = {}
-    start, last, saved = 0, 0.0, False
+    last: torch.Tensor
+    start, saved = 0, False
     found = checkpoint.load() if checkpoint else None
     if found:
         start, state = found
@@ -147,7 +148,10 @@ def train_network(
 
 
 def _state(
-    network: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: Loss, kept: Mapping[str, Mapping]
+    network: classifier.Network,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    kept: Mapping[str, Mapping[str, torch.Tensor]],
 ) -> dict[str, torch.Tensor]:
     """Return all that the next step hangs on, by name."""
     import torch
@@ -163,7 +167,7 @@ def _state(
 
 def _restore(
     state: Mapping[str, torch.Tensor],
-    network: torch.nn.Module,
+    network: classifier.Network,
     optimizer: torch.optim.Optimizer,
     loss: Loss,
     kept: dict[str, dict[str, torch.Tensor]],

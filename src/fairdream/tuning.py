@@ -277,7 +277,7 @@ def _losses(
     return (predicted.float() - target).square().unflatten(0, (len(lessons), size)).flatten(1).mean(1)
 
 
-def _batch(step: int, count: int, size: int, names: tuple) -> list[int]:
+def _batch(step: int, count: int, size: int, names: tuple[object, ...]) -> list[int]:
     """Return the images of a step: a new seeded order each epoch, batches running on across its end."""
     chosen = []
     for position in range(step * size, (step + 1) * size):
@@ -287,7 +287,7 @@ def _batch(step: int, count: int, size: int, names: tuple) -> list[int]:
 
 
 @lru_cache(maxsize=64)
-def _order(epoch: int, count: int, names: tuple) -> list[int]:
+def _order(epoch: int, count: int, names: tuple[object, ...]) -> list[int]:
     import torch
 
     generator = torch.Generator().manual_seed(seed_of("epoch", *names, epoch))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fairdream.config import Section
 from fairdream.files import atomic, write_text
@@ -42,18 +42,18 @@ def uncertainty(predictions: list[str], metrics: list[str], csv: str, markdown: 
     import pandas as pd
 
     cells: dict[tuple[str, str], dict[str, list[pd.DataFrame]]] = {}
-    for predicted, path in zip(predictions, metrics, strict=True):
-        names = json.loads(Path(path).read_text(encoding="utf-8"))
-        row = row_of(names["method"], names["recipe"])
-        assert row
+    for predicted, metric in zip(predictions, metrics, strict=True):
+        names = json.loads(Path(metric).read_text(encoding="utf-8"))
+        method_row = row_of(names["method"], names["recipe"])
+        assert method_row
         table = pd.read_parquet(predicted)
         table = table[table["split"] == "test"].sort_values("id")
-        cells.setdefault((names["dataset"], names["bias"]), {}).setdefault(row, []).append(table)
+        cells.setdefault((names["dataset"], names["bias"]), {}).setdefault(method_row, []).append(table)
     rows = []
     for (dataset, bias), methods in cells.items():
         groups = next(iter(methods.values()))[0]["group"].to_numpy(str)
         sizes = dict(zip(*np.unique(groups, return_counts=True), strict=True))
-        smallest = min(sizes, key=sizes.get)
+        smallest = min(sizes, key=sizes.__getitem__)
         if sizes[smallest] < config.small_group:
             LOGGER.warning("%s: test group %s has only %d images", dataset, smallest, sizes[smallest])
         draws = {}
@@ -63,7 +63,14 @@ def uncertainty(predictions: list[str], metrics: list[str], csv: str, markdown: 
         for method in [name for name in METHODS if name in draws]:
             value, samples = draws[method]
             low, high = np.percentile(samples, [2.5, 97.5])
-            row = {"dataset": dataset, "bias": bias, "method": method, "wga": value, "wga_low": low, "wga_high": high}
+            row: dict[str, Any] = {
+                "dataset": dataset,
+                "bias": bias,
+                "method": method,
+                "wga": value,
+                "wga_low": low,
+                "wga_high": high,
+            }
             if REFERENCE in draws and method != REFERENCE:
                 low, high = np.percentile(samples - draws[REFERENCE][1], [2.5, 97.5])
                 row |= {"above_erm": value - draws[REFERENCE][0], "above_erm_low": low, "above_erm_high": high}

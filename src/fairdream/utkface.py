@@ -29,7 +29,8 @@ RATIO = "0.9"
 
 def read_names(names: list[str]) -> tuple[dict[str, tuple[str, str]], Counter[str]]:
     """Return gender and age group by name, and how many names were left out, by reason."""
-    faces, dropped = {}, Counter()
+    faces: dict[str, tuple[str, str]] = {}
+    dropped: Counter[str] = Counter()
     for name in sorted(names):
         parts = name.split("_")
         if len(parts) != 4:

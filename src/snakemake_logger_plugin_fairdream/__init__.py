@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from logging import LogRecord
 from statistics import median
+from typing import Any
 
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
@@ -38,13 +39,15 @@ class Progress:
         self.rules: dict[int, str] = {}
         self.took: dict[str, list[float]] = {}
 
-    def take(self, record: LogRecord, now: float) -> None:
+    def take(self, record: Any, now: float) -> None:
         """Take up an event."""
         event = getattr(record, "event", None)
         if event == LogEvent.RUN_INFO:
             # once more after each checkpoint, then with what is left alone
-            total = {rule: count for rule, count in record.stats.items() if rule not in ("total", "all")}
-            self.total = Counter(total) if not self.done else self.total | Counter(total)
+            total: Counter[str] = Counter(
+                {rule: count for rule, count in record.stats.items() if rule not in ("total", "all")}
+            )
+            self.total = total if not self.done else self.total | total
         elif event == LogEvent.JOB_INFO:
             self.rules[record.jobid] = record.rule_name
         elif event == LogEvent.JOB_STARTED:

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from fairdream.demo.rendered import ATTRIBUTES, LABELS, NAMES
 
@@ -115,7 +116,7 @@ def write_tokenizer(folder: Path) -> None:
     (folder / "merges.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def load_tokenizer(folder: Path) -> "transformers.CLIPTokenizer":  # noqa: F821
+def load_tokenizer(folder: Path) -> Any:
     """
     Load the tokenizer that ``write_tokenizer`` has written.
 

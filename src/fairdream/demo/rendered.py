@@ -106,7 +106,7 @@ def shapes() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         for digit in range(10):
             left, top, right, bottom = font.getbbox(str(digit))
             canvas = Image.new("L", (big, big))
-            glyph = Image.new("L", (right - left, bottom - top))
+            glyph = Image.new("L", (int(right - left), int(bottom - top)))
             ImageDraw.Draw(glyph).text((-left, -top), str(digit), fill=255, font=font)
             # All digits get one height: the size of text in a font is no part of what a digit is.
             glyph = glyph.resize((max(1, glyph.width * 128 // glyph.height), 128))
@@ -169,7 +169,7 @@ class Renderer:
     def mixed_noise(self, count: int) -> "torch.Tensor":
         """Draw noise whose length scale differs from image to image, (count, 1, 32, 32)."""
         fields = [self.noise(count, (cells, cells)) * self.uniform(count, 0, 1) ** 2 for cells in (3, 6, 10, 18)]
-        field = sum(fields)
+        field = sum(fields[1:], fields[0])
         return field / field.flatten(1).std(1).clamp(min=1e-3)[:, None, None, None]
 
     def waves(self, count: int) -> "torch.Tensor":

@@ -15,7 +15,7 @@ import json
 import random
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fairdream.demo.captions import CONTEXT, caption, load_tokenizer, write_tokenizer
 from fairdream.demo.rendered import draw_many
@@ -29,7 +29,7 @@ RESOLUTION = 64
 MEAN, STD = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 
 
-def configuration(vocabulary: int) -> dict:
+def configuration(vocabulary: int) -> dict[str, Any]:
     """Give the content of ``open_clip_config.json``."""
     return {
         "model_cfg": {

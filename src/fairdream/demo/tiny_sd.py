@@ -16,7 +16,7 @@ import math
 import random
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fairdream.demo.captions import CONTEXT, caption, dropped, load_tokenizer, write_tokenizer
 from fairdream.demo.rendered import draw_many
@@ -225,7 +225,7 @@ def train(
             save(folder, vae, averages, tokenizer, scheduler)
 
 
-def save(folder, vae, averages, tokenizer, scheduler) -> "StableDiffusionPipeline":
+def save(folder: Path, vae: Any, averages: Any, tokenizer: Any, scheduler: Any) -> "StableDiffusionPipeline":
     """
     Save copies of the models as a Stable Diffusion pipeline.
 
