@@ -9,15 +9,15 @@ if not workflow.config_settings.configfiles:
     configfile: "config.yaml"
 
 
-# For `--software-deployment-method apptainer` alone; docs/cluster.md says how the image is built.
-container: "envs/fairdream.sif"
-
-
 include: "rules/common.smk"
 include: "rules/shown.smk"
 
 
 report: "workflow/report/workflow.rst"
+
+
+# For `--software-deployment-method apptainer` alone; docs/cluster.md says how the image is built.
+container: os.path.relpath(ROOT / "envs/fairdream.sif")
 
 
 pathvars:
@@ -37,39 +37,13 @@ include: "rules/report.smk"
 include: "rules/cards.smk"
 
 
-# Seconds of work each: a cluster job would cost more than it does.
-localrules:
-    all,
-    figures,
-    fetch_dataset,
-    fetch_data,
-    fetch_model,
-    waterdigits,
-    split,
-    centroids,
-    select,
-    evaluate,
-    export,
-    check_data,
-    tables,
-    tabulate,
-    table2,
-    cost,
-    ablate,
-    uncertainty,
-    contact_sheet,
-    compare,
-    clusters,
-    scores,
-    bias_curves,
-    cost_curve,
-    page,
-    hours,
-    provenance,
-    training_curves,
-    report_parts,
-    adapters_card,
-    images_card,
+# Seconds of work each: a cluster job would cost more than it does. By the names that a module may have given them.
+LOCAL_RULES = """
+    all figures fetch_dataset fetch_data fetch_model waterdigits split centroids select evaluate export
+    check_data tables tabulate table2 cost ablate uncertainty contact_sheet compare clusters scores
+    bias_curves cost_curve page hours provenance training_curves report_parts adapters_card images_card
+""".split()
+workflow.localrules(*map(workflow.modifier.modify_rulename, LOCAL_RULES))
 
 
 rule all:

@@ -5,7 +5,11 @@ import os
 import sys
 from pathlib import Path
 
-ROOT = Path(workflow.basedir)
+# Where FairDream lies: as a module of another workflow that is not where the main Snakefile is.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+if not (ROOT / "src/fairdream").is_dir():
+    sys.exit(f"\n{ROOT}: no src/fairdream beside the rules. As a module, FairDream needs a clone on this machine.\n")
+IS_MODULE = not workflow.modifier.is_main_snakefile()
 # The one way in which scripts find the library, in a virtual environment, a conda environment, a container and on a
 # cluster's node alike: each of them parses this file and hands the variable down.
 sys.path.insert(0, str(ROOT / "src"))
@@ -30,20 +34,23 @@ def checked_config():
         if values is None and not workflow.is_main_process:
             raise UserError(
                 f"{planned.VARIABLE} was not handed down to this job, so it cannot know what its run began with: let "
-                "the executor export the environment (sbatch does, unless SBATCH_EXPORT or a site's rule forbids it)"
+                "the executor export the environment (sbatch does, unless SBATCH_EXPORT or a site's rule forbids it); "
+                "and a workflow that uses FairDream as a module needs `onstart: fairdream.onstart()`, see docs/module.md"
             )
-        if workflow.is_main_process:
+        # a module's configuration is what the outer workflow hands to it, whatever else stands in that one's files
+        if workflow.is_main_process and not IS_MODULE:
             for file in workflow.configfiles:
                 load_config(file)  # what Snakemake's own reading passes over, such as a key that stands twice
-        own = validate_config(values or dict(config), ", ".join(map(str, workflow.configfiles)))
+        where = "the module's config" if IS_MODULE else ", ".join(map(str, workflow.configfiles))
+        own = validate_config(values or dict(config), where)
         plan.check_plan(own)
+        planned.keep(own, alone=IS_MODULE)
         return own
     except UserError as error:
         sys.exit(f"\n{error}\n")
 
 
 CONFIG = checked_config()
-planned.keep(CONFIG)
 scheduling.mend_scheduler()
 STORE = f"{CONFIG.results}/store"
 # The demo's data set is made by a rule, where the configuration wants it.
@@ -153,7 +160,9 @@ def jobs_here(wildcards):
     """The subjects of a method that this allocation was asked for; a run on one machine is one allocation for all."""
     if workflow.is_main_process:
         return "all"
-    named = [job.wildcards_dict for job in workflow.dag_settings.target_jobs if job.rulename == "finetune"]
+    named = [
+        job.wildcards_dict for job in workflow.dag_settings.target_jobs if job.rulename == rules.finetune.rule.name
+    ]
     here = planned.allocation(f"{j['dataset']}/{j['bias']}/{j['method']}/{j['subject']}" for j in named)
     method = f"{wildcards.dataset}/{wildcards.bias}/{wildcards.method}/"
     return ",".join(sorted(job.removeprefix(method) for job in here if job.startswith(method)))
@@ -161,7 +170,7 @@ def jobs_here(wildcards):
 
 def minutes_of_an_adapter(wildcards, attempt):
     """A job's time limit. Jobs that run in one allocation train together, and Snakemake adds their limits up."""
-    group = workflow.group_settings.overwrite_groups.get("finetune")
+    group = workflow.group_settings.overwrite_groups.get(rules.finetune.rule.name)
     size = workflow.group_settings.group_components.get(group, 1)
     return math.ceil((40 + 20 * size) / size) * attempt
 
@@ -170,7 +179,7 @@ def adapters_to_train():
     """What the adapters of this run are trained with; behind the checkpoint, of those that may be."""
     found = {}
     for job in workflow.dag.needrun_jobs():
-        if job.rule.name == "finetune":
+        if job.rule.name == rules.finetune.rule.name:
             names = job.wildcards_dict
             method = found.setdefault(f"{names['dataset']}/{names['bias']}/{names['method']}", {})
             method[names["subject"]] = sections.read_by(CONFIG, "finetune", dict(names))

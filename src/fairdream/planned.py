@@ -61,8 +61,22 @@ def record(
     os.environ[VARIABLE] = str(path)
 
 
-def keep(config: Config) -> None:
-    """Keep the configuration that this process parsed, with what its command line changed in it, for `parsed`."""
+def keep(config: Config, alone: bool = False) -> None:
+    """Keep the configuration that this process parsed, with what its command line changed in it, for `parsed`.
+
+    Parameters
+    ----------
+    alone
+        Whether a second configuration is refused: a workflow that has FairDream as a module twice would hand the last
+        one's plan to the jobs of both.
+
+    Raises
+    ------
+    UserError
+        A second configuration, where `alone` says so.
+    """
+    if alone and _parsed and _parsed[0] != config:
+        raise UserError("FairDream is a module of this workflow twice, with two configurations: run them one by one.")
     _parsed[:] = [config]
 
 
