@@ -24,7 +24,7 @@ REPORT ?=
 # Two tests at once: those on a real SLURM mostly wait. tests/conftest.py says which ones stay together.
 PYTEST = $(PY) -m pytest -n 2 --dist loadscope --durations 20
 
-.PHONY: help setup demo plan cost report new-dataset test test-extra test-all bench coverage lint typecheck docs format tiny-sd dag clean
+.PHONY: help setup demo audit plan cost report new-dataset test test-extra test-all bench coverage lint typecheck docs format tiny-sd dag clean
 
 # What `make new-dataset` is told beside NAME, on the command line: what it cannot find out by itself (docs/data.md).
 NEW_DATASET = FOLDER TABLE IMAGE LABEL ATTRIBUTE SPLIT MISSING VALIDATION TEST BASE
@@ -41,6 +41,9 @@ demo: setup ## run the whole pipeline on the embedded data and print Table 1
 	@$(DEMO)
 	@# the run prints its table at the end; a run that had nothing to do does not
 	@[ $(DEMO_TABLE) -nt build/demo-started ] || cat $(DEMO_TABLE)
+
+audit: setup ## is my data biased: counts, association, suggested method, no GPU (PROFILE=profiles/demo for the demo)
+	@$(PY) -m fairdream.audit_cli --profile $(PROFILE)
 
 plan: setup ## what a run would do, why, and its hours (PROFILE=profiles/demo TARGETS= for the demo)
 	@$(PY) -m fairdream.forecast --profile $(PROFILE) $(TARGETS)

@@ -35,11 +35,12 @@ include: "rules/classify.smk"
 include: "rules/tables.smk"
 include: "rules/report.smk"
 include: "rules/cards.smk"
+include: "rules/audits.smk"
 
 
 # Seconds of work each: a cluster job would cost more than it does. By the names that a module may have given them.
 LOCAL_RULES = """
-    all figures fetch_dataset fetch_data fetch_model waterdigits split centroids select evaluate export
+    all figures audit_data audit fetch_dataset fetch_data fetch_model waterdigits split centroids select evaluate export
     check_data tables tabulate table2 cost ablate uncertainty contact_sheet compare clusters scores
     bias_curves cost_curve page hours provenance training_curves report_parts adapters_card images_card
 """.split()
@@ -79,6 +80,12 @@ rule report_parts:
         pages=pages_to_report,
         figures=all_figures,
         curves=curves_of_adapters(),
+
+
+# Is my data biased: of each data set, before any job with a GPU.
+rule audit_data:
+    input:
+        expand("<results>/{dataset}/audit.md", dataset=CONFIG.datasets),
 
 
 onstart:

@@ -32,7 +32,16 @@ WHY = {
     "Updated input files": "newer input",
     "Set of input files has changed since last execution": "other inputs",
 }
-TARGETS = ("all", "check_data", "fetch_data", "figures", "report_parts", "tables")  # rules without work of their own
+TARGETS = (
+    "all",
+    "audit_data",
+    "audits",
+    "check_data",
+    "fetch_data",
+    "figures",
+    "report_parts",
+    "tables",
+)  # rules without work of their own
 GPUS = (1, 4, 16, 64)  # what the wall time is told for
 
 

@@ -13,6 +13,7 @@ import re
 from typing import Any
 
 from fairdream import plan
+from fairdream.advice import advice
 from fairdream.bias import attribute_of, label_of
 from fairdream.config import Config, FfrPrompts
 from fairdream.identity import seed_of
@@ -297,6 +298,11 @@ def ablate(config: Config) -> Values:
 def uncertainty(config: Config) -> Values:
     """Return how intervals are drawn."""
     return {**config.uncertainty.model_dump(), "seed": config.seed}
+
+
+def audit(config: Config, dataset: str) -> Values:
+    """Return what the audit of a training set compares with its counts."""
+    return advice(config, dataset)
 
 
 def figure(config: Config) -> Values:
