@@ -143,8 +143,8 @@ def measure(train: pd.Series, aligned: dict[str, str]) -> dict[str, Any]:
 def verdicts_of(method: dict[str, Any], train: pd.Series, swapped: list[str]) -> dict[str, str]:
     """Return what a method makes of each group.
 
-    ``ok``; ``few``: it works, with fewer images than it is made for; ``swapped``: no adapter of its own, its images come
-    from the aligned group of its class; ``too small``: the plan stops before the first job; ``none``: no image.
+    ``ok``; ``few``: it works, with fewer images than it is made for; ``swapped``: no adapter of its own, its images
+    come from the aligned group of its class; ``too small``: the plan stops before the first job; ``none``: no image.
     """
 
     def verdict(group: str) -> str:
@@ -196,8 +196,8 @@ def suggest(bias: str, train: pd.Series, cramers_v: float, config: AuditJob) -> 
         if k > 1:
             method = clustered
             reason = (
-                f"k = {k} is more than one cluster, and in the paper's Table 1 it is ahead of {single['title']} on two of "
-                f"three data sets at {'ratio 0.999' if severe else 'the original bias'} (mean worst-group accuracy "
+                f"k = {k} is more than one cluster, and in the paper's Table 1 it is ahead of {single['title']} on two "
+                f"of three data sets at {'ratio 0.999' if severe else 'the original bias'} (mean worst-group accuracy "
                 f"{PAPER['clusters'][severe]} and {PAPER['subjects'][severe]})"
             )
         else:
@@ -254,8 +254,8 @@ def _page_of(
         f"chi² test: p {_p_value(found['p_value'])}).",
         f"- Bias ratio: {found['bias_ratio']:.2%} of the images are aligned; in the class where it is lowest "
         f"{found['lowest_bias_ratio']:.2%}.",
-        f"- The attribute alone names the label of {found['attribute_only']:.1%} of the training images; always the most "
-        f"frequent label: {found['majority']:.1%}.",
+        f"- The attribute alone names the label of {found['attribute_only']:.1%} of the training images; always the "
+        f"most frequent label: {found['majority']:.1%}.",
         f"- Smallest group: {found['smallest']}, {found['smallest_images']:,} images.",
     ]
     if small:

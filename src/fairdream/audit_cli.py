@@ -25,9 +25,7 @@ def main(arguments: list[str]) -> None:
         page = Path(config.results, dataset, "audit.md")
         if page.is_file():  # not after a dry run
             print(f"\n{page.read_text(encoding='utf-8')}")
-            print(
-                f"The same as tables: {page.with_name('audit.csv')}, {page.with_name('audit.bias.csv')}; as a page: {page}"
-            )
+            print(f"This page: {page}; as tables: {page.with_name('audit.csv')}, {page.with_name('audit.bias.csv')}")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ SCRIPTS = {path.stem: path for path in sorted((ROOT / "workflow/scripts").glob("
 HEAVY = {"torch", "torchvision", "diffusers", "transformers", "peft", "accelerate", "open_clip"}
 LIGHT = [
     "ablate",
+    "audit",
     "centroids",
     "clusters",
     "compare",
