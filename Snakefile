@@ -40,8 +40,8 @@ include: "rules/audits.smk"
 
 # Seconds of work each: a cluster job would cost more than it does. By the names that a module may have given them.
 LOCAL_RULES = """
-    all figures audit_data audit fetch_dataset fetch_data fetch_model waterdigits split centroids select evaluate export
-    check_data tables tabulate table2 cost ablate uncertainty contact_sheet compare clusters scores
+    all figures audit_data audit audits distinct fetch_dataset fetch_data
+    fetch_model waterdigits split centroids select evaluate export check_data tables tabulate table2 cost ablate uncertainty contact_sheet compare clusters scores
     bias_curves cost_curve page hours provenance training_curves report_parts adapters_card images_card
 """.split()
 workflow.localrules(*map(workflow.modifier.modify_rulename, LOCAL_RULES))
@@ -86,6 +86,12 @@ rule report_parts:
 rule audit_data:
     input:
         expand("<results>/{dataset}/audit.md", dataset=CONFIG.datasets),
+
+
+# And are the images good: of each method, with near copies of training images.
+rule audits:
+    input:
+        all_audits,
 
 
 onstart:

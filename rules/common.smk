@@ -250,13 +250,26 @@ TABLE2 = ("gdro", "clustered_dreambooth_gdro")
 
 
 def selected_of(wildcards):
-    selection = method_of(wildcards.method).selection
+    selection = plan.selection_of(CONFIG, method_of(wildcards.method).selection)
     return at(f"{wildcards.dataset}/{wildcards.bias}/{wildcards.method}/selected", f"{selection}.parquet")
 
 
 def selections_to_compare(wildcards):
     folder = f"{wildcards.dataset}/{wildcards.bias}"
-    return [at(folder, f"{method}/selected/clip.parquet") for method in plan.compared_methods(CONFIG)]
+    return [
+        at(folder, f"{method}/selected/{plan.selection_of(CONFIG, 'clip')}.parquet")
+        for method in plan.compared_methods(CONFIG)
+    ]
+
+
+def all_audits(wildcards):
+    names = [f"{dataset}/audit.md" for dataset in CONFIG.datasets]
+    for dataset in CONFIG.datasets:
+        for bias in plan.biases(CONFIG):
+            for method in plan.methods_at(CONFIG, dataset, bias):
+                row = method_of(method)
+                names += [f"{dataset}/{bias}/{method}/quality.csv"] if row.synthetic and not row.stage1_of else []
+    return [f"{CONFIG.results}/{name}" for name in names]
 
 
 def all_figures(wildcards):

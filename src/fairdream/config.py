@@ -323,6 +323,7 @@ class Select(Section):
     alpha: Fraction = Field(description="Weight of CLIP-Label against CLIP-Centroid.")
     alpha_swapped: Fraction = Field(description="The same where groups are swapped: too few images for a centroid.")
     standardize: bool = Field(description="z-score both terms within the group before they are summed.")
+    drop_copies: bool = Field(False, description="Leave near copies of training images out of what was selected.")
 
 
 class Training(Section):
@@ -449,6 +450,16 @@ class Uncertainty(Section):
     small_group: Count = Field(description="Warn of a test group with fewer images.")
 
 
+class Audits(Section):
+    """The audit of the images: when one is a near copy of a training image."""
+
+    copy_quantile: Fraction = Field(
+        0.99, description="Of the training images' similarities to their nearest other one: a near copy has no less."
+    )
+    copy_embedding: Fraction = Field(0.9, description="Cosine of the embeddings that a near copy has at least.")
+    copy_pixels: Fraction = Field(0.9, description="Correlation of the 16 x 16 pixels that it has at least.")
+
+
 class Tables(Section):
     """How the tables are printed."""
 
@@ -484,6 +495,7 @@ class Config(Section):
     ablations: Ablations
     uncertainty: Uncertainty
     tables: Tables
+    audits: Audits = Field(default_factory=Audits, description="The audit of the images.")
 
     @field_validator("seeds", "generator_seeds", "biases", "methods")
     @classmethod

@@ -150,11 +150,11 @@ def ablations(config: Config, dataset: str, bias: str) -> list[Setting]:
     alpha = config.select.alpha_swapped if severe else config.select.alpha
     result = []
     for value in values.alphas:
-        selection = own.selection if value == alpha else f"alpha{round(100 * value)}"
+        selection = own.selection if value == alpha else selection_of(config, f"alpha{round(100 * value)}")
         result.append(Setting("CLIP-Score", f"alpha = {value:g}", replace(own, selection=selection)))
-    result.append(Setting("CLIP-Score", "random", replace(own, selection="random")))
+    result.append(Setting("CLIP-Score", "random", replace(own, selection=selection_of(config, "random"))))
     result.append(Setting("Filtering", "top share", own))
-    result.append(Setting("Filtering", "all images", replace(own, selection="all")))
+    result.append(Setting("Filtering", "all images", replace(own, selection=selection_of(config, "all"))))
     for value in values.betas:
         loss = own.loss if value == config.pretrain.beta else f"beta{round(100 * value)}"
         result.append(Setting("Loss", f"beta = {value:g}", replace(own, loss=loss)))
@@ -167,12 +167,18 @@ def ablations(config: Config, dataset: str, bias: str) -> list[Setting]:
     return result
 
 
+def selection_of(config: Config, selection: str) -> str:
+    """Return the name of a selection of synthetic images, with near copies left out of it where that is asked for."""
+    return f"{selection}_distinct" if config.select.drop_copies else selection
+
+
 def classifiers(config: Config, row: str) -> list[Classifier]:
     """Return the classifiers of a row: one for each seed of the generator."""
     own = method_of(row)
     generations = config.generator_seeds if own.synthetic else [0]
+    selection = selection_of(config, own.selection) if own.synthetic else own.selection
     return [
-        Classifier((own.stage1_of or row) + (f"_g{number}" if number else ""), own.selection, own.loss, own.recipe)
+        Classifier((own.stage1_of or row) + (f"_g{number}" if number else ""), selection, own.loss, own.recipe)
         for number in generations
     ]
 

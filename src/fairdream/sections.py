@@ -305,6 +305,46 @@ def audit(config: Config, dataset: str) -> Values:
     return advice(config, dataset)
 
 
+def thumbnails(config: Config) -> Values:
+    """Return nothing: a thumbnail is a mean."""
+    return {}
+
+
+def copies(config: Config) -> Values:
+    """Return when an image is a near copy."""
+    own = config.audits
+    return {
+        "embedding": own.copy_embedding,
+        "pixels": own.copy_pixels,
+        "quantile": own.copy_quantile,
+        "seed": config.seed,
+    }
+
+
+def texts(config: Config, dataset: str) -> Values:
+    """Return the CLIP model and the words of the zero-shot classes; an attribute's stand with every label's."""
+    own = config.datasets[dataset]
+    prompt, some = own.prompts, next(iter(own.attributes))
+    return {
+        "attributes": {
+            a: [_fill(config, dataset, prompt.group, f"{y}-{a}", None) for y in own.labels] for a in own.attributes
+        },
+        "clip": config.models.clip.model_dump(),
+        "labels": {y: [_fill(config, dataset, prompt.clip_label, f"{y}-{some}", None)] for y in own.labels},
+    }
+
+
+def quality(config: Config, dataset: str, bias: str, method: str) -> Values:
+    """Return how CLIP would rank the images, whatever selection the method has."""
+    names = {"dataset": dataset, "bias": bias, "method": method}
+    return {**select(config, dataset, bias, method, "clip"), "columns": 8, "names": names, "seed": config.seed}
+
+
+def distinct(config: Config) -> Values:
+    """Return nothing: near copies are named already."""
+    return {}
+
+
 def figure(config: Config) -> Values:
     """Return the number of images of each kind in a row."""
     return {"columns": 10}

@@ -1,0 +1,242 @@
+"""Are the images good: agreement, distance, diversity, near copies and defects of a method's images, by group.
+
+All of it comes from what scoring has stored, so it needs no network and no GPU.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairdream.bias import attribute_of, group_name, label_of
+from fairdream.config import Section
+from fairdream.files import atomic, write_text
+from fairdream.identity import seed_of
+from fairdream.images import iter_pngs, open_rgb, read_pngs
+from fairdream.job import LOGGER
+from fairdream.likeness import kernel_distance, mean_similarity, vendi_score
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+SAMPLE = 5000  # images of a group that are compared, at the most
+DARK = 2.0  # of 255, as generation has it
+
+
+class QualityJob(Section):
+    """How the images are ranked, what they are called, and how many a sheet shows in a row."""
+
+    alpha: dict[str, float]
+    columns: int
+    fraction: float
+    names: dict[str, str]
+    seed: int
+    standardize: bool
+
+
+def quality(
+    index: str,
+    embeddings: str,
+    texts: str,
+    centroids: str,
+    copies: str,
+    selected: str,
+    images: list[str],
+    scores: list[str],
+    csv: str,
+    summary: str,
+    sheet: str,
+    pairs: str,
+    config: QualityJob,
+) -> None:
+    """Write the figures of each group as CSV and JSON, and two contact sheets.
+
+    Parameters
+    ----------
+    index, embeddings
+        The data set: all training images of the original bias are what a group is compared with.
+    copies
+        The method's near copies; the selection tells which images were kept.
+    images, scores
+        The method's shards and their scores, in the same order.
+    sheet, pairs
+        Outputs: best, cut and worst images by CLIP score; the closest pairs with a training image.
+    """
+    import numpy as np
+    import pandas as pd
+    import pyarrow.parquet as pq
+    from safetensors.numpy import load_file
+
+    table, vectors = _synthetic(images, scores)
+    real, real_vectors = _real(index, embeddings)
+    words, centers = load_file(texts), load_file(centroids)
+    near = pq.read_table(copies)
+    limits = {key: float(near.schema.metadata[key.encode()]) for key in ("embedding", "pixels", "real_copies")}
+    near = near.to_pandas()
+    kept = set(pd.read_parquet(selected, columns=["id"])["id"])
+    groups = sorted(table["group"].unique())
+    rng = np.random.default_rng(seed_of("quality", config.seed))
+    some = {name: _sample(real_vectors[(real["group"] == name).to_numpy()], rng) for name in sorted(set(real["group"]))}
+    rows = []
+    for group in groups:
+        own = (table["group"] == group).to_numpy()
+        drawn = _sample(vectors[own], rng)
+        wanted = {"class": label_of(group), "attribute": attribute_of(group)}
+        row: dict[str, Any] = {**config.names, "group": group, "images": int(own.sum()), "real": len(some[group])}
+        for (what, name), kind in zip(wanted.items(), ("label", "attribute"), strict=True):
+            row[f"{what}_agreement"] = agreement(vectors[own], words, kind, name)
+            row[f"{what}_agreement_real"] = agreement(some[group], words, kind, name)
+        row["kernel_distance"] = kernel_distance(drawn, some[group])
+        others = [kernel_distance(some[group], some[other]) for other in some if other != group]
+        row["kernel_distance_next_group"] = min(others, default=float("nan"))
+        for measure in (mean_similarity, vendi_score):
+            row[measure.__name__], row[f"{measure.__name__}_real"] = measure(drawn), measure(some[group])
+        close = near[near["group"] == group]
+        row |= {"near_copies": int(close["copy"].sum()), "near_copies_share": float(close["copy"].mean())}
+        row |= {name: int(table.loc[own, name].sum()) for name in ("black", "flat", "redrawn", "redraws")}
+        row["kept"] = int(table.loc[own, "id"].isin(kept).sum())
+        label = table.loc[own, "clip_label"].to_numpy()
+        centroid = vectors[own].astype(np.float64) @ centers[group].astype(np.float64) if group in centers else label
+        table.loc[own, "score"] = clip_score(label, centroid, config.alpha[group], config.standardize)
+        rows.append(row)
+        LOGGER.info("%s: %s", group, row)
+    result = pd.DataFrame(rows)
+    with atomic(csv) as path:
+        result.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    whole = result.astype(object).where(result.notna(), None).to_dict("records")
+    write_text(summary, json.dumps({**config.names, "near_copy": limits, "groups": whole}, indent=1) + "\n")
+    ranked = {
+        group: table[table["group"] == group].sort_values(["score", "id"], ascending=[False, True]) for group in groups
+    }
+    title = ", ".join(config.names.values())
+    _ranks(ranked, kept, config, f"{title}: best, at the cut and worst by CLIP score (frame: kept or not)", sheet)
+    _pairs(near, real, config.columns, f"{title}: closest pairs, generated above its training image", pairs)
+
+
+def agreement(vectors: np.ndarray, words: dict[str, np.ndarray], kind: str, name: str) -> float:
+    """Return the share of embeddings (n, d) that are nearer to the text of `name` than to any other of its kind.
+
+    Parameters
+    ----------
+    words
+        Text embeddings as ``KIND/NAME``.
+    """
+    import numpy as np
+
+    names = sorted(word for word in words if word.startswith(f"{kind}/"))
+    if not len(vectors):
+        return float("nan")
+    nearest = (vectors @ np.stack([words[word] for word in names]).T).argmax(axis=1)
+    return float((nearest == names.index(f"{kind}/{name}")).mean())
+
+
+def clip_score(label: np.ndarray, centroid: np.ndarray, alpha: float, standardize: bool) -> np.ndarray:
+    """Return eq. 1, as `select` has it: what it left out has no score in its file."""
+    if standardize:
+        label, centroid = ((x - x.mean()) / (x.std() or 1.0) for x in (label, centroid))
+    return alpha * label + (1 - alpha) * centroid
+
+
+def _synthetic(images: list[str], scores: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return a row an image, with its defects, and the embeddings (n, d)."""
+    import numpy as np
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    tables, vectors = [], []
+    for shard, path in zip(images, scores, strict=True):
+        stored = pq.read_table(path)
+        vectors.append(stored["embedding"].combine_chunks().flatten().to_numpy().reshape(len(stored), -1))
+        part = stored.drop_columns("embedding").to_pandas().assign(shard=shard)
+        part["redraws"] = pq.read_table(shard, columns=["redraws"])["redraws"].to_numpy()
+        part["redrawn"] = part["redraws"] > 0
+        defects = [defects_of(np.asarray(open_rgb(png))) for _, png in iter_pngs(shard)]
+        part["black"], part["flat"] = zip(*defects, strict=True)
+        tables.append(part)
+    table = pd.concat(tables, ignore_index=True)
+    table["group"] = table["id"].str.split("/").str[0]
+    return table, np.concatenate(vectors)
+
+
+def defects_of(pixels: np.ndarray) -> tuple[bool, bool]:
+    """Tell whether an image of bytes is black, and whether it is flat; generation draws such images again."""
+    black = bool(pixels.max() < DARK)
+    return black, not black and bool(pixels.std() < DARK)
+
+
+def _real(index: str, embeddings: str) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the training images of the original bias, and their embeddings (m, d)."""
+    import pandas as pd
+    from safetensors.numpy import load_file
+
+    table = pd.read_parquet(index)
+    table = table[table["split"] == "train"].reset_index(drop=True)
+    table["group"] = [group_name(y, a) for y, a in zip(table["label"], table["attribute"], strict=True)]
+    stored = load_file(embeddings)
+    row_of = {bytes(key).hex(): row for row, key in enumerate(stored["sha256"])}
+    return table, stored["embeddings"][[row_of[sha] for sha in table["sha256"]]]
+
+
+def _sample(vectors: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return vectors if len(vectors) <= SAMPLE else vectors[rng.permutation(len(vectors))[:SAMPLE]]
+
+
+def _ranks(ranked: dict[str, pd.DataFrame], kept: set[str], config: QualityJob, title: str, figure: str) -> None:
+    rows, n = [], config.columns
+    for group, table in ranked.items():
+        cut = min(max(round(config.fraction * len(table)) - n // 2, 0), max(0, len(table) - n))
+        for what, part in (("best", table[:n]), ("cut", table[cut : cut + n]), ("worst", table[-n:])):
+            pngs = {shard: read_pngs(shard) for shard in part["shard"].unique()}
+            frames = [
+                ("seagreen" if name in kept else "firebrick", pngs[shard][name], f"{score:.3f}")
+                for name, shard, score in part[["id", "shard", "score"]].to_numpy()
+            ]
+            rows.append((f"{group}\n{what}", frames))
+    _sheet(rows, title, figure)
+
+
+def _pairs(near: pd.DataFrame, real: pd.DataFrame, columns: int, title: str, figure: str) -> None:
+    """Draw each group's closest pairs; near copies have a red frame."""
+    path_of = {row.id: Path(row.folder, row.path) for row in real.itertuples()}
+    rows = []
+    for group, own in near.groupby("group"):
+        closeness = own["nearest_cosine"] + own["nearest_correlation"]
+        part = own.loc[closeness.sort_values(ascending=False, kind="stable").index]
+        part = part.sort_values("copy", ascending=False, kind="stable").head(columns)
+        pngs = {shard: read_pngs(shard) for shard in part["shard"].unique()}
+        above, below = [], []
+        for row in part.itertuples():
+            color = "firebrick" if row.copy else "silver"
+            above.append((color, pngs[row.shard][row.id], f"{row.nearest_cosine:.3f}  {row.nearest_correlation:.3f}"))
+            below.append((color, path_of[row.nearest], ""))
+        rows += [(f"{group}\n{own['copy'].sum()} of {len(own)}", above), ("training", below)]
+    _sheet(rows, f"{title}\n(cosine, correlation; red: near copy)", figure)
+
+
+def _sheet(rows: list[tuple[str, list[tuple[str, Any, str]]]], title: str, figure: str) -> None:
+    """Draw rows of (frame colour, image, words below) with their names."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    width = max(len(frames) for _, frames in rows)
+    canvas, axes = plt.subplots(len(rows), width, figsize=(1.1 * width + 1.4, 1.25 * len(rows) + 0.7), squeeze=False)
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+        axis.set_frame_on(False)
+    for line, (name, frames) in zip(axes, rows, strict=True):
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+        for axis, (color, source, words) in zip(line, frames, strict=False):
+            axis.imshow(open_rgb(source))
+            axis.set_frame_on(True)
+            axis.set_xlabel(words, fontsize=6, labelpad=1)
+            for spine in axis.spines.values():
+                spine.set(color=color, linewidth=2)
+    canvas.suptitle(title, fontsize=10)
+    canvas.tight_layout()
+    with atomic(figure) as path:
+        canvas.savefig(path, dpi=110)
+    plt.close(canvas)
