@@ -19,23 +19,54 @@ if TYPE_CHECKING:
 
 # Images are compressed already; small row groups let a reader take a few.
 ROW_GROUP = 100
+# Pillow warns from here on, and refuses twice as many: a small file can unfold to more than the memory holds.
+MAX_PIXELS = 89_478_485
+
+
+class StoredImage(bytes):
+    """An image's bytes that know which shard and row they come from."""
+
+    origin: str = "a stored image"
 
 
 def open_rgb(source: str | Path | bytes) -> Image.Image:
     """Return an image as 8-bit RGB, turned as its EXIF orientation says.
 
+    Of an animation it is the first frame. Of 16 bits the upper eight stay. What is transparent lies on white, as on a
+    page: the colours that a file hides under it are anything.
+
     Raises
     ------
     UserError
-        When the file is missing or no readable image; the message names it.
+        When the file is missing, no readable image, or larger than `MAX_PIXELS`; the message names it.
     """
     from PIL import Image, ImageOps
 
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{'a stored image' if isinstance(source, bytes) else source}: {error}") from None
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}; make it smaller")
+            return _as_rgb(ImageOps.exif_transpose(image))
+    except Exception as error:  # a decoder raises whatever a broken file leads it to
+        name = getattr(source, "origin", StoredImage.origin) if isinstance(source, bytes) else source
+        raise UserError(f"{name}: {error}") from None
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    """Return an image of any mode in 8-bit RGB."""
+    import numpy as np
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        # Pillow would clip at 255, which leaves a white picture
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError("its pixels are numbers of 32 bits without a known range; save it with 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
 
 
 def encode_png(image: Image.Image) -> bytes:
@@ -85,14 +116,19 @@ def merge_shards(parts: Sequence[str | Path], path: str | Path, metadata: dict[s
 
 
 def iter_pngs(path: str | Path) -> Iterator[tuple[str, bytes]]:
-    """Yield id and PNG bytes of a shard's images; a row group is in memory at a time."""
+    """Yield id and PNG bytes of a shard's images; a row group is in memory at a time.
+
+    The bytes are a `StoredImage`, so that a broken one is named.
+    """
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=ROW_GROUP, columns=["id", "image"]):
             images = batch.column("image").field("bytes")
             for name, png in zip(batch.column("id"), images, strict=True):
-                yield name.as_py(), png.as_py()
+                stored = StoredImage(png.as_py())
+                stored.origin = f"{path}, image {name}; delete this file to have it made anew"
+                yield name.as_py(), stored
 
 
 def read_pngs(path: str | Path) -> dict[str, bytes]:
