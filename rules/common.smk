@@ -18,7 +18,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 
 from snakemake.exceptions import WorkflowError
 
-from fairdream import basemodel, files, manifest, orphans, plan, planned, scheduling, sections
+from fairdream import basemodel, files, installed, manifest, orphans, plan, planned, scheduling, sections
 from fairdream.config import load_config, validate_config
 from fairdream.errors import UserError
 from fairdream.identity import code_digest
@@ -45,6 +45,8 @@ def checked_config():
         own = validate_config(values or dict(config), where)
         plan.check_plan(own)
         planned.keep(own, alone=IS_MODULE)
+        if workflow.is_main_process:
+            installed.check_names(own)
         return own
     except UserError as error:
         sys.exit(f"\n{error}\n")
@@ -83,7 +85,10 @@ def check_datasets():
 # jobs may be reading the manifest: a dry run meanwhile must not make it newer than what they write.
 if workflow.is_main_process and not any(Path(".snakemake/locks").glob("*")):
     for name, dataset in CONFIG.datasets.items():
-        manifest.refresh(Path(CONFIG.results, name, "manifest.parquet"), dataset.reading())
+        try:
+            manifest.refresh(Path(CONFIG.results, name, "manifest.parquet"), dataset.reading())
+        except UserError as error:
+            sys.exit(f"\n{error}\n")
 
 
 wildcard_constraints:

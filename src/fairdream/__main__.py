@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from fairdream.errors import UserError
+from fairdream.files import remedy
 
 
 def main() -> int:
@@ -32,7 +33,9 @@ def main() -> int:
         return command.main(options.model, options.images, options.output, options.table)
     except UserError as error:
         print(error, file=sys.stderr)
-        return 1
+    except OSError as error:
+        print(remedy(error) or error, file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fairdream.errors import UserError
+from fairdream.fields import Folder, filled_with
 from fairdream.methods import METHODS, RECIPES
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -35,7 +36,7 @@ else:
 class Section(BaseModel):
     """Base of all sections: no unknown key, no silent conversion, no change after loading."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Overridable(Section):
@@ -104,7 +105,7 @@ class EncoderModel(Section):
 class Models(Section):
     """The three networks that a run starts from."""
 
-    folder: str = Field(description="Where `fetch_model` keeps downloaded weights.")
+    folder: Folder = Field(description="Where `fetch_model` keeps downloaded weights.")
     diffusion: DiffusionModel
     clip: ClipModel
     encoder: EncoderModel
@@ -123,7 +124,7 @@ class Table(Section):
 class FfrPrompts(Section):
     """FFR's prompts: every combination of a class's and an attribute's words, in turn over a group's images."""
 
-    template: str = Field(description="With {label} and {attribute}.")
+    template: Annotated[str, filled_with("label", "attribute")] = Field(description="With {label} and {attribute}.")
     labels: dict[Name, Annotated[list[str], Field(min_length=1)]] = Field(description="Class -> its words.")
     attributes: dict[Name, Annotated[list[str], Field(min_length=1)]] = Field(description="Attribute -> its words.")
 
@@ -131,11 +132,21 @@ class FfrPrompts(Section):
 class Prompts(Section):
     """Prompt templates; {label}, {attribute} and {token} are replaced by the names in the data set's section."""
 
-    group: str = Field(description="Vanilla SD and LoRA: class and attribute.")
-    subject: str = Field(description="DreamBooth: `{token}` and the class.")
-    swapped: str = Field(description="A group drawn from another group's adapter; no token.")
-    negative: str = Field("{attribute}", description="Negative prompt of a swapped group; {attribute} is the source's.")
-    clip_label: str = Field("Photo of a {label}", description="CLIP-Label's text (paper, section 3.2).")
+    group: Annotated[str, filled_with("label", "attribute")] = Field(
+        description="Vanilla SD and LoRA: class and attribute."
+    )
+    subject: Annotated[str, filled_with("token", "label", "attribute")] = Field(
+        description="DreamBooth: `{token}` and the class."
+    )
+    swapped: Annotated[str, filled_with("label", "attribute")] = Field(
+        description="A group drawn from another group's adapter; no token."
+    )
+    negative: Annotated[str, filled_with("attribute")] = Field(
+        "{attribute}", description="Negative prompt of a swapped group; {attribute} is the source's."
+    )
+    clip_label: Annotated[str, filled_with("label", "attribute")] = Field(
+        "Photo of a {label}", description="CLIP-Label's text (paper, section 3.2)."
+    )
     ffr: FfrPrompts | None = Field(None, description="FFR's own prompts; needed for its row.")
 
 
@@ -155,7 +166,7 @@ class HeldOut(Section):
 class Source(Section):
     """Where a data set lies and how its tables read: all that `manifest` and `index` need."""
 
-    folder: str = Field(description="Folder with the data set as its authors ship it.")
+    folder: Folder = Field(description="Folder with the data set as its authors ship it.")
     images: str = Field("", description="Image folder inside `folder`.")
     tables: list[Table] = Field(min_length=1, description="One table, or several joined on their path column.")
     label_values: dict[Name, str | int] | None = Field(None, description="Class -> its value in the table.")
@@ -234,6 +245,10 @@ class Dataset(Source):
             values = getattr(self, field)
             if values is not None and set(values) != set(names):
                 raise ValueError(f"{field} must have exactly the keys {', '.join(names)}")
+        for field in ("label_values", "attribute_values", "split_values"):
+            values = [str(value) for value in (getattr(self, field) or {}).values()]
+            if len(set(values)) != len(values):
+                raise ValueError(f"{field}: two names stand for the same value of the table")
         return self
 
     def reading(self) -> Source:
@@ -272,7 +287,7 @@ class FinetuneValues(Section):
     rank: Count = Field(description="Rank of the LoRA matrices.")
     alpha: Positive = Field(description="LoRA scale is alpha / rank.")
     target_modules: list[str] = Field(min_length=1, description="Names of the UNet's layers that get a LoRA matrix.")
-    resolution: Count = Field(description="Pixels a side.")
+    resolution: int = Field(ge=8, multiple_of=8, description="Pixels a side; the VAE makes 1 of 8.")
     learning_rate: Positive = Field(description="AdamW's, after the warm-up; constant.")
     weight_decay: float = Field(ge=0.0, description="AdamW's.")
     warmup_steps: int = Field(ge=0, description="Steps over which the learning rate rises linearly.")
@@ -357,7 +372,7 @@ class PretrainValues(Training, Augmentation):
 
     beta: Fraction = Field(description="Loss = beta * CE + (1 - beta) * SupCon.")
     temperature: Positive = Field(description="SupCon's temperature.")
-    image_size: Count = Field(description="Pixels a side.")
+    image_size: int = Field(ge=8, description="Pixels a side.")
 
 
 class Pretrain(PretrainValues, Overridable):
@@ -469,7 +484,7 @@ class Tables(Section):
 class Config(Section):
     """The whole configuration."""
 
-    results: str = Field(description="Folder of everything that the run writes.")
+    results: Folder = Field(description="Folder of everything that the run writes.")
     seed: int = Field(ge=0, description="Root of every random stream but the classifiers'.")
     seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1, description="Seeds of the classifiers.")
     generator_seeds: list[Annotated[int, Field(ge=0)]] = Field(
@@ -511,6 +526,8 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # a list or a section for a key, which YAML's own check refuses
             if key.value in seen:
                 mark = key.start_mark
                 raise yaml.YAMLError(f"the key {key.value!r} stands twice, again in line {mark.line + 1}")
@@ -543,7 +560,9 @@ def validate_config(raw: Any, path: str | Path = "config") -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        lines = [_explain(detail) for detail in error.errors()]
+        # text or a number: the text's line tells all
+        details = [own for own in error.errors() if (own["loc"][-1:], own["type"]) != (("int",), "int_type")]
+        lines = [_explain(detail) for detail in details]
         raise UserError(
             f"{path}: {len(lines)} value(s) to mend:\n" + "\n".join(f"  {line}" for line in lines)
         ) from None
@@ -555,6 +574,12 @@ def _explain(detail: Mapping[str, Any]) -> str:
         str(part) for part in detail["loc"] if not str(part).startswith(("literal[", "constrained-", "float"))
     )
     value, kind = detail["input"], detail["type"]
+    if str(detail["loc"][-1]) == "[key]" and not isinstance(value, str):
+        return f"{key.removesuffix('.[key]')}: the name {value!r} is no text to YAML; write it in quotes"
+    if kind == "string_type" and isinstance(value, (bool, float)):
+        return (
+            f"{key.removesuffix('.str')}: {value!r} is no text to YAML; write it in quotes, as it stands in the table"
+        )
     if kind == "extra_forbidden":
         return f"{key}: unknown key (value {value!r}); remove it or check its spelling"
     if kind == "missing":

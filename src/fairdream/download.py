@@ -6,7 +6,9 @@ unpacked beside its place before it is moved there.
 
 from __future__ import annotations
 
+import gzip
 import json
+import lzma
 import os
 import tarfile
 import tempfile
@@ -14,6 +16,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,17 @@ from fairdream.identity import file_digest
 
 BLOCK = 2**20
 TIMEOUT = 60  # seconds without a byte
+# What an archive that is cut off, altered, made to do harm, or locked with a password raises.
+DAMAGED = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    ValueError,
+)
 
 
 def fetch(url: str, target: Path, sha256: str | None, retries: int = 5, pause: float = 2.0) -> str:
@@ -90,20 +104,41 @@ def _transfer(url: str, part: Path) -> None:
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack an archive so that `folder` appears whole; the archive has it as its one top folder, or its contents."""
+    """Unpack an archive so that `folder` appears whole; the archive has it as its one top folder, or its contents.
+
+    Raises
+    ------
+    UserError
+        When it is no archive, is damaged, or has a member that would be written outside of the folder.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         content = Path(scratch, "content")
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as file:
-                file.extractall(content)
-        elif tarfile.is_tarfile(archive):
-            with tarfile.open(archive) as file:
-                file.extractall(content, filter="data")  # no path that leaves the folder
-        else:
-            raise UserError(f"{archive}: neither a tar nor a zip archive")
+        try:
+            if zipfile.is_zipfile(archive):
+                with zipfile.ZipFile(archive) as file:
+                    _refuse_outside(file.namelist())
+                    file.extractall(content)
+            elif tarfile.is_tarfile(archive):
+                with tarfile.open(archive) as file:
+                    # no path or link that leaves the folder, no device; such a member stops it
+                    file.extractall(content, filter="data")
+            else:
+                raise UserError(f"{archive}: neither a tar nor a zip archive; delete it, and look at download.url")
+        except DAMAGED as error:
+            raise UserError(
+                f"{archive}: is not unpacked: {error}; delete it to fetch it again, and look at download.url"
+            ) from None
         inner = content / folder.name
         os.replace(inner if inner.is_dir() else content, folder)
+
+
+def _refuse_outside(names: list[str]) -> None:
+    """Refuse a zip archive with a path that leaves its folder; zipfile would write it under another name."""
+    for name in names:
+        parts = name.replace("\\", "/").split("/")
+        if name.startswith(("/", "\\")) or ".." in parts:
+            raise zipfile.BadZipFile(f"{name!r} would be outside of the folder")
 
 
 def fetch_dataset(receipt: str, config: dict[str, Any]) -> None:
@@ -126,7 +161,7 @@ def fetch_dataset(receipt: str, config: dict[str, Any]) -> None:
     if folder.exists():
         print(f"{folder} is there already: nothing is fetched; remove it to fetch it again")
     else:
-        archive = folder.parent / source.url.rsplit("/", 1)[1]
+        archive = folder.with_name(f"{folder.name}.archive")  # an address may end in anything
         found = fetch(source.url, archive, source.sha256)
         unpack(archive, folder)
         archive.unlink()

@@ -9,7 +9,7 @@ from typing import Any
 
 from fairdream.config import ClipModel, DiffusionModel, EncoderModel
 from fairdream.errors import UserError
-from fairdream.files import write_if_changed
+from fairdream.files import is_whole, write_if_changed
 from fairdream.identity import file_digest
 from fairdream.job import LOGGER
 
@@ -28,6 +28,10 @@ DIFFUSION_FILES = [
     "vae/*.json",
     "vae/*.safetensors",
 ]
+
+
+# Pipelines whose UNet is trained here.
+FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
 
 
 def fetch_model(manifest: str, role: str, config: dict[str, Any]) -> None:
@@ -68,8 +72,7 @@ def fetch_model(manifest: str, role: str, config: dict[str, Any]) -> None:
 def _diffusion(folder: Path, config: DiffusionModel) -> Path:
     if config.is_local:
         path = Path(config.id).expanduser()
-        if not (path / "model_index.json").is_file():
-            raise UserError(f"{path}: no diffusers model here (model_index.json is missing)")
+        _check_diffusion(path)
         return path
     from huggingface_hub import snapshot_download
 
@@ -87,7 +90,31 @@ def _diffusion(folder: Path, config: DiffusionModel) -> Path:
             f"{config.id}@{config.revision}: cannot be fetched to {path} ({type(error).__name__}: {error}). "
             "Without network, copy the model there by hand and set models.diffusion.id to that folder."
         ) from None
+    _check_diffusion(path)
     return path
+
+
+def _check_diffusion(path: Path) -> None:
+    """Refuse a folder that is no Stable Diffusion in diffusers' layout, or not whole, before a GPU job loads it."""
+    index = path / "model_index.json"
+    if not index.is_file():
+        raise UserError(f"{path}: no diffusers model here (model_index.json is missing)")
+    try:
+        kind = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{index}: cannot be read as a diffusers model's index: {error!r}") from None
+    if kind not in FAMILIES:
+        raise UserError(f"{path}: models.diffusion: {kind} is not of the SD 1, SD 2 or SDXL family")
+    for part in ("unet", "vae", "text_encoder"):
+        weights = sorted(path.glob(f"{part}/*.safetensors"))
+        if not weights:
+            raise UserError(
+                f"{path}: {part}/ has no weights in safetensors, and pickled ones (.bin, .ckpt) can run code, so they "
+                "are not read; take the model's repository in diffusers' layout"
+            )
+        damaged = [file for file in weights if not is_whole(file)]
+        if damaged:
+            raise UserError(f"{damaged[0]}: damaged, or not copied to its end; delete it and fetch it again")
 
 
 def _clip(folder: Path, config: ClipModel) -> Path:
@@ -104,6 +131,7 @@ def _clip(folder: Path, config: ClipModel) -> Path:
     except Exception as error:
         raise UserError(
             f"CLIP {config.name} ({config.pretrained}): cannot be fetched to {folder} ({type(error).__name__}: {error})"
+            ". Without network, copy an open_clip folder here and name it: models.clip.name: local-dir:FOLDER"
         ) from None
 
 
@@ -113,11 +141,13 @@ def _encoder(folder: Path, config: EncoderModel) -> Path | None:
     import torch
     import torchvision
 
+    url = ""
     try:
         url = torchvision.models.get_model_weights(config.name)[config.weights].url
         torch.hub.load_state_dict_from_url(url, model_dir=str(folder), check_hash=True, map_location="cpu")
     except Exception as error:
         raise UserError(
-            f"{config.name} ({config.weights}): cannot be fetched to {folder} ({type(error).__name__}: {error})"
+            f"{config.name} ({config.weights}): cannot be fetched to {folder} ({type(error).__name__}: {error}). "
+            + (f"Without network, copy {url} there by hand" if url else "Look at models.encoder.weights")
         ) from None
     return folder / url.rsplit("/", 1)[1]

@@ -7,8 +7,11 @@ name in the same folder, synced to the disk and renamed.
 from __future__ import annotations
 
 import errno
+import json
 import os
+import re
 import secrets
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -104,3 +107,70 @@ def write_if_changed(path: str | Path, text: str) -> bool:
         return False
     write_text(path, text)
     return True
+
+
+# What to do about an error of the operating system, as Python and the libraries below it tell its number.
+REMEDIES = {
+    errno.ENOSPC: "free space, or put `results` on another disk",
+    errno.EDQUOT: "free space of your quota, or put `results` on another disk",
+    errno.EROFS: "put `results` on a disk that can be written",
+    errno.EACCES: "give yourself the permission (chmod, chown), or choose another folder",
+    errno.EPERM: "give yourself the permission (chmod, chown), or choose another folder",
+}
+
+
+def remedy(error: BaseException) -> str | None:
+    """Return an error of the disk with what to do about it; ``None`` for any other error."""
+    number = re.search(r"(?:errno|os error) (\d+)", str(error), re.IGNORECASE)
+    advice = REMEDIES.get(int(number[1])) if number else None
+    return advice and f"{error}: {advice}, then start again; what is finished is kept"
+
+
+def check_whole(paths: Iterable[str | Path]) -> None:
+    """Look at the ends of Parquet and safetensors files, and at JSON files, before a job loads anything heavy.
+
+    Raises
+    ------
+    UserError
+        When one is empty, cut off, or something else: by a full disk, an interrupted copy or an edit.
+    """
+    for path in map(Path, paths):
+        problem = _problem(path)
+        if problem:
+            raise UserError(f"{path}: damaged ({problem}); delete it and start again, it is made anew")
+
+
+def is_whole(path: str | Path) -> bool:
+    """Tell whether a file is there and not cut off, as `check_whole` does."""
+    path = Path(path)
+    return path.is_file() and not _problem(path)
+
+
+def _problem(path: Path) -> str | None:
+    """Return what is wrong with a file, as far as its ends and its size tell."""
+    if path.suffix not in (".parquet", ".safetensors", ".json") or not path.is_file():
+        return None
+    size = path.stat().st_size
+    if size == 0:
+        return "it is empty"
+    with open(path, "rb") as file:
+        try:
+            if path.suffix == ".json":
+                json.load(file)
+            elif path.suffix == ".parquet":
+                begin = file.read(4)
+                file.seek(-8, os.SEEK_END)
+                length, end = struct.unpack("<I4s", file.read(8))
+                if begin != b"PAR1" or end != b"PAR1" or length + 12 > size:
+                    return "it is no whole Parquet file"
+            else:
+                (length,) = struct.unpack("<Q", file.read(8))
+                header = json.loads(file.read(min(length, size)))
+                stop = max(
+                    (own["data_offsets"][1] for name, own in header.items() if name != "__metadata__"), default=0
+                )
+                if 8 + length + stop != size:
+                    return f"it has {size} bytes of {8 + length + stop}"
+        except (ValueError, TypeError, KeyError, AttributeError, struct.error, OSError) as error:
+            return f"it is no {path.suffix[1:]} file: {error}"
+    return None

@@ -19,7 +19,7 @@ from typing import Any
 from fairdream.adapters import WEIGHTS, as_csv, read_header, save_adapter
 from fairdream.basemodel import model_identity, model_path
 from fairdream.errors import UserError
-from fairdream.files import atomic, claim, write_text
+from fairdream.files import atomic, claim, is_whole, write_text
 from fairdream.identity import digest, file_digest
 from fairdream.job import LOGGER, stop_asked
 from fairdream.tuning import FinetuneJob, Lesson, encode, load_base, train
@@ -60,7 +60,7 @@ class Subject:
 
     def finished(self) -> bool:
         """Tell whether the store has it."""
-        return (self.folder / WEIGHTS).is_file() and (self.folder / "history.csv").is_file()
+        return is_whole(self.folder / WEIGHTS) and (self.folder / "history.csv").is_file()
 
     def wanted_by_a_mate(self) -> bool:
         """Tell whether a mate's job should train it: it is nowhere, and did not fail before."""

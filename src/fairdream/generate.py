@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream.basemodel import model_identity, model_path
 from fairdream.errors import UserError
-from fairdream.files import atomic, exclusive, write_text
+from fairdream.files import atomic, exclusive, is_whole, write_text
 from fairdream.identity import digest, file_digest, seed_of
 from fairdream.images import encode_png, merge_shards, write_shard
 from fairdream.job import LOGGER, progress
@@ -83,7 +83,7 @@ def generate(
         # compression lets go of the interpreter: it goes on while the next batch is drawn, also when that one fails
         with ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)))) as pool:
             for first in progress(range(start, stop, batch_size), f"Drawing {group} with {subject}"):
-                if parts[first].is_file():
+                if is_whole(parts[first]):
                     continue
                 drawer = drawer or load_drawer(model_path(model), adapter, config)
                 indices = range(first, min(first + batch_size, stop))

@@ -11,6 +11,7 @@ from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.holdout import hold_out
 from fairdream.identity import file_digest
+from fairdream.images import open_rgb
 from fairdream.job import LOGGER
 from fairdream.prefetch import prefetch
 
@@ -42,10 +43,12 @@ def index(manifest: str, index: str, config: Source, seed: int | None = None) ->
     absent = table[~table["path"].isin(files.index)]
     if len(absent):
         first = f"{absent['path'].iloc[0]} (row {absent['row'].iloc[0]} of {config.tables[0].file})"
+        first += _why_missing(Path(config.folder, absent["path"].iloc[0]))
         raise UserError(f"{config.folder}: {len(absent)} image(s) of the table are missing, first {first}")
     table["sha256"] = files.loc[table["path"], "sha256"].to_numpy()
     _open_all([Path(config.folder, path) for path in table["path"]])
     _check_counts(table, config)
+    _check_test_groups(table, config)
     table = table.drop(columns="row").sort_values("path", ignore_index=True)
     # the path is the id: unique, stable when rows are added, and readable in every later table
     table.insert(0, "id", table["path"])
@@ -88,7 +91,10 @@ def read_tables(config: Source, seed: int | None = None) -> pd.DataFrame:
         part["path"] = part["path"].str.removeprefix("./")
         rows = pd.Series(range(len(raw))) + raw.attrs.get("first_row", 2)  # a header, and rows count from one
         if part["path"].duplicated().any():
-            raise UserError(f"{file}: {part.loc[part['path'].duplicated(), 'path'].iloc[0]} stands twice")
+            again = int(part["path"].duplicated().to_numpy().argmax())
+            name = part["path"].iloc[again]
+            at = f"rows {rows[part['path'] == name].iloc[0]} and {rows.iloc[again]}"
+            raise UserError(f"{file}: {name} stands twice ({at}); leave one")
         for role in wanted.keys() & values.keys():
             names = {str(value): name for name, value in values[role].items()}
             # as text on both sides: a value may be 1 in the table and "1" in the configuration
@@ -159,7 +165,8 @@ def read_table(file: Path) -> pd.DataFrame:
             return _read_celeba(file)
         return pd.read_csv(file, sep="\t" if file.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read as a table: {error}") from None
+        hint = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        raise UserError(f"{file}: cannot be read as a table: {error}{hint}") from None
 
 
 def _read_celeba(file: Path) -> pd.DataFrame:
@@ -185,15 +192,22 @@ def _read_celeba(file: Path) -> pd.DataFrame:
     return table
 
 
-def _open_all(paths: list[Path]) -> None:
-    from PIL import Image
+def _why_missing(file: Path) -> str:
+    """Return what is known of an image that the manifest does not list, as the end of a message."""
+    if file.is_file():
+        return (
+            ": it is there, but not taken for an image of the data set: by its ending, or because it lies outside of "
+            "the image folder, behind a link to a folder, or is not written as it stands below the folder (`./`, `..`)"
+        )
+    return ": a link that leads nowhere, or to itself" if file.is_symlink() else ""
 
+
+def _open_all(paths: list[Path]) -> None:
     def problem(path: Path) -> str | None:
         try:
-            with Image.open(path) as image:
-                image.load()
-        except Exception as error:
-            return f"{path}: {error}"
+            open_rgb(path)  # as every later stage does
+        except UserError as error:
+            return str(error)
         return None
 
     # decoding releases the interpreter's lock
@@ -218,4 +232,16 @@ def _check_counts(table: pd.DataFrame, config: Source) -> None:
         raise UserError(
             f"{config.folder}: the training groups differ from train_counts ({'; '.join(wrong)}). "
             "Is this the data set's official split? For your own data, write the counts found."
+        )
+
+
+def _check_test_groups(table: pd.DataFrame, config: Source) -> None:
+    """Refuse a test set without some group: the worst group's accuracy would leave it out without a word."""
+    test = table[table["split"] == "test"]
+    found = {group_name(*names) for names in zip(test["label"], test["attribute"], strict=True)}
+    lost = config.train_counts.keys() - found
+    if lost:
+        raise UserError(
+            f"{config.folder}: no test image of {', '.join(sorted(lost))}, so the accuracy of the worst group cannot "
+            "be measured; move images of each such group to the test set (then lower its train_counts)"
         )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fairdream.errors import UserError
+from fairdream.files import check_whole, remedy
 
 T = TypeVar("T")
 LOGGER = logging.getLogger("fairdream")
@@ -43,6 +44,7 @@ def run(function: Callable[..., None], snakemake: Any, **arguments: Any) -> None
     root = script.parents[2]
     try:
         planned.check_code(snakemake.params.code, script, root / "src/fairdream", root / "requirements.lock")
+        check_whole(snakemake.input)
     except UserError as error:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
         Path(log).write_text(f"{error}\n", encoding="utf-8")
@@ -77,8 +79,12 @@ def call(function: Callable[..., None], log: str, threads: int, arguments: dict[
     except UserError as error:
         LOGGER.error("%s", error)
         return 1
-    except BaseException:
-        traceback.print_exc()
+    except BaseException as error:
+        advice = remedy(error)
+        if advice:
+            LOGGER.error("%s", advice)
+        else:
+            traceback.print_exc()
         return 1
     finally:
         sys.stdout.flush()

@@ -8,6 +8,7 @@ only when content changed. A touched image is no change.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.identity import file_digest
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
 
 
 def missing_data(config: Source) -> list[str]:
@@ -48,7 +49,10 @@ def refresh(manifest: str | Path, config: Source) -> bool:
         return False
     import pyarrow.parquet as pq
 
-    known = {row["path"]: row for row in pq.read_table(manifest).to_pylist()}
+    try:
+        known = {row["path"]: row for row in pq.read_table(manifest).to_pylist()}
+    except (OSError, ValueError):
+        known = {}  # a damaged one is made anew
     rows = _scan(config, known)
     if {row["path"]: row["sha256"] for row in rows} == {path: row["sha256"] for path, row in known.items()}:
         return False
@@ -58,14 +62,30 @@ def refresh(manifest: str | Path, config: Source) -> bool:
 
 def _scan(config: Source, known: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     folder = Path(config.folder)
-    rows = []
+    rows, strange = [], []
     for path in _files(folder, config):
-        stat = path.stat()
         name = path.relative_to(folder).as_posix()
-        old = known.get(name)
-        same = old is not None and (old["size"], old["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns)
-        sha256 = old["sha256"] if old and same else file_digest(path)
-        rows.append({"path": name, "size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": sha256})
+        try:
+            found = path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                continue  # a pipe would be waited for without end
+            name.encode()
+            old = known.get(name)
+            same = old is not None and (old["size"], old["mtime_ns"]) == (found.st_size, found.st_mtime_ns)
+            sha256 = old["sha256"] if old and same else file_digest(path)
+        except UnicodeEncodeError:
+            strange.append(os.fsencode(name))
+            continue
+        except PermissionError as error:
+            raise UserError(f"{path}: {error.strerror}; make it readable (chmod)") from None
+        except OSError:
+            continue  # a link that leads nowhere or to itself: told by the index, if a table names it
+        rows.append({"path": name, "size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": sha256})
+    if strange:
+        raise UserError(
+            f"{folder}: {len(strange)} file(s) whose name is not UTF-8, first {min(strange)!r}; rename them "
+            "(`convmv -f latin1 -t utf8 -r --notest FOLDER`, if they come from an old system)"
+        )
     return sorted(rows, key=lambda row: row["path"])
 
 

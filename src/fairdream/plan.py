@@ -236,6 +236,11 @@ def check_plan(config: Config) -> None:
     UserError
         Names the group, its size, what needs more and the keys that change it.
     """
+    share, images = config.select.fraction, config.generate.images_per_group
+    if round(share * images) < 1:
+        raise UserError(
+            f"select.fraction: {share:g} of generate.images_per_group ({images}) is no image at all; raise one of them"
+        )
     ablated = config.ablations.method
     if not method_of(ablated).synthetic:
         raise UserError(f"ablations.method: {ablated} has no synthetic images to select from")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairdream import classifier
 from fairdream.device import best_device
 from fairdream.errors import UserError
+from fairdream.files import atomic
 from fairdream.images import open_rgb
 from fairdream.metrics import summarize
 
@@ -50,7 +53,12 @@ def predict(model: str | Path, images: Sequence[str | Path]) -> tuple[pd.DataFra
     network.to(device)
     broken: dict[str, str] = {}
     tables = []
-    paths = list(find(images))
+    paths = []
+    for path in find(images):
+        if str(path).isprintable() or str(path).encode(errors="ignore").decode() == str(path):
+            paths.append(path)
+        else:
+            broken[str(path)] = f"{os.fsencode(path)!r}: its name is not UTF-8; rename it"
     for start in range(0, len(paths), BATCH):
         batch = paths[start : start + BATCH]
         with tempfile.TemporaryDirectory() as folder:
@@ -145,8 +153,12 @@ def group_accuracies(table: pd.DataFrame, truth: str | Path) -> str:
 
 def main(model: str, images: Sequence[str], output: str | None, truth: str | None) -> int:
     """Write predictions as CSV, tell of broken images and, given a table, of groups; return the exit status."""
-    table, broken = predict(model, images)
-    table.to_csv(output or sys.stdout, index=False, float_format="%.6f", lineterminator="\n")
+    # begun before the work: a place that cannot be written shows at once
+    with atomic(output) if output else nullcontext(sys.stdout) as target:
+        if output:
+            target.touch()
+        table, broken = predict(model, images)
+        table.to_csv(target, index=False, float_format="%.6f", lineterminator="\n")
     for reason in broken.values():
         print(reason, file=sys.stderr)
     if truth:
@@ -164,5 +176,5 @@ def load(model: Path) -> tuple[classifier.Network, list[str], int]:
         raise UserError(f"{model}: no classifier there; `snakemake --profile … {example}` makes one")
     try:
         return classifier.load(str(path))
-    except (SafetensorError, KeyError, TypeError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, UserError) as error:
         raise UserError(f"{path}: is no classifier of FairDream: {error!r}") from None

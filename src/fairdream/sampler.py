@@ -79,7 +79,15 @@ def load_pipeline(path: str, adapter: str | None, config: GenerateJob) -> Any:
         raise UserError(f"generate.scheduler: diffusers has no {config.scheduler}")
     pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
     if adapter is not None:
-        pipeline.load_lora_weights(adapter)
+        try:
+            pipeline.load_lora_weights(adapter)
+        except (RuntimeError, ValueError, KeyError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise UserError(
+                f"{adapter}: is no adapter of the base model {path}; delete it and start again, it is trained anew "
+                f"({str(error).splitlines()[0]})"
+            ) from None
         # merged weights cost nothing at sampling; the scale is fixed for the job
         pipeline.fuse_lora(lora_scale=config.adapter_scale)
         pipeline.unload_lora_weights()

@@ -77,7 +77,10 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError(f"{images}: not found; put UTKFace's aligned and cropped faces there")
     faces, dropped = read_names([path.name for path in images.iterdir() if path.suffix.lower() == ".jpg"])
     if options.split:
-        listed = pd.read_csv(options.split, dtype=str)
+        try:
+            listed = pd.read_csv(options.split, dtype=str)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{options.split}: cannot be read as a table: {error}") from None
         if not {"path", "split"} <= set(listed.columns):
             raise UserError(f"{options.split}: it needs the columns path and split")
         lost = listed[~listed["path"].isin(list(faces))]

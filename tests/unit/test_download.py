@@ -147,7 +147,7 @@ def test_an_archive_with_or_without_its_top_folder(server, tmp_path, kind, top):
 
 def test_an_archive_that_leaves_its_folder_is_refused(server, tmp_path):
     server.content = archive("tar", ["../evil"])
-    with pytest.raises(tarfile.TarError):
+    with pytest.raises(UserError, match=r"is not unpacked: '../evil'"):
         fetched(tmp_path, tmp_path / "data/birds", server)
     assert not (tmp_path / "evil").exists()
     assert not (tmp_path / "data/birds").exists()

@@ -19,6 +19,9 @@ ROWS = [
     ("d.png", "odd", "water", "train"),
     ("e.png", "odd", "water", "train"),
     ("f.png", "even", "land", "test"),
+    ("g.png", "even", "water", "test"),
+    ("h.png", "odd", "land", "test"),
+    ("i.png", "odd", "water", "test"),
 ]
 COUNTS = {"even-land": 1, "even-water": 1, "odd-land": 1, "odd-water": 2}
 
@@ -209,10 +212,10 @@ def test_images_that_only_one_table_knows_are_named(folder):
     values = two_tables(folder)
     write_table(folder / "parts.csv", ("image_id", "partition"), [(row[0], 0) for row in ROWS[:-1]])
     assert "attr.csv: 1 image(s) do not stand in" in (message := refused(folder, **values))
-    assert "parts.csv, first f.png" in message
-    write_table(folder / "parts.csv", ("image_id", "partition"), [(f"{name}.png", 0) for name in "abcdefg"])
+    assert "parts.csv, first i.png" in message
+    write_table(folder / "parts.csv", ("image_id", "partition"), [(f"{name}.png", 0) for name in "abcdefghij"])
     assert "parts.csv: 1 image(s) do not stand in" in (message := refused(folder, **values))
-    assert "attr.csv, first g.png" in message
+    assert "attr.csv, first j.png" in message
 
 
 def test_data_that_change_while_they_are_read_make_no_index(folder, monkeypatch):

@@ -47,7 +47,7 @@ from fairdream.job import run
 name, log, *pairs = sys.argv[1:]
 root = Path(__file__).parents[2]
 code = code_digest(Path(__file__), root / "src/fairdream", root / "requirements.lock")
-snakemake = SimpleNamespace(log=[log], threads=1, params=SimpleNamespace(code=code))
+snakemake = SimpleNamespace(input=[], log=[log], threads=1, params=SimpleNamespace(code=code))
 run(getattr(jobs, name), snakemake, **dict(pair.split("=", 1) for pair in pairs))
 """
 

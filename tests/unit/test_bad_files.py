@@ -1,0 +1,524 @@
+"""Wrong images, damaged files, models, archives and commands: the words of the message, the exit, never a traceback.
+
+The rows of a data set with a wrong image are read as the workflow reads it: manifest, then index.
+"""
+
+import io
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from refusals import ROOT, Case, Table, check, documented, give_up_network, give_up_root
+from safetensors.numpy import save_file
+from test_bad_input import CASES as OTHERS
+from test_bad_input import data
+
+from fairdream import adapters, basemodel, checkpoint, download, fetch_model, files
+from fairdream.__main__ import main
+from fairdream.images import encode_png, iter_pngs, open_rgb, write_shard
+
+TINY = ROOT / "resources/tiny-sd"
+CASES = Table()
+NAME = "train-10.png"  # the image that is spoilt
+
+
+# Images.
+
+
+def png(width: int, height: int) -> bytes:
+    """Return a PNG that says its size and has next to nothing inside."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+def image(name: str, *words: str, spoil: Callable[[Path], object]) -> None:
+    """Add a row: a data set with one spoilt image."""
+
+    @CASES.add(name, *words)
+    def plant(folder: Path) -> Callable:
+        read = data(folder)
+        spoil(folder / "images" / NAME)
+        return read
+
+
+def link_to(target: str) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        path.unlink()
+        path.symlink_to(target)
+
+    return spoil
+
+
+def saved(mode: str, kind: str) -> Callable[[Path], None]:
+    return lambda path: Image.new(mode, (4, 4)).save(path, format=kind)
+
+
+BROKEN = ("cannot be opened", f"images/{NAME}")
+image("an image of no bytes", *BROKEN, "cannot identify image file", spoil=lambda path: path.write_bytes(b""))
+image("a text with the ending of an image", *BROKEN, "cannot identify", spoil=lambda path: path.write_text("<html>"))
+image("an image cut off", *BROKEN, "truncated", spoil=lambda path: path.write_bytes(encode_png(noise())[:900]))
+image("pixels of 32 bits", *BROKEN, "save it with 8 or 16 bits", spoil=saved("F", "TIFF"))
+image("a bomb of a gigapixel", *BROKEN, "pixels", spoil=lambda path: path.write_bytes(png(50_000, 20_000)))
+image(
+    "a bomb that Pillow warns of only",
+    "make it smaller",
+    *BROKEN,
+    "10000 x 10000 pixels are more than 89478485",
+    spoil=lambda path: path.write_bytes(png(10_000, 10_000)),
+)
+image("a link to itself", "a link that leads nowhere, or to itself", NAME, spoil=link_to(NAME))
+image("a link to nothing", "a link that leads nowhere, or to itself", NAME, spoil=link_to("/nowhere/a.png"))
+image(
+    "an ending that no image has",
+    "image(s) of the table are missing",
+    f"{NAME} (row 4 of metadata.csv)",
+    spoil=lambda path: path.rename(path.with_suffix(".dat")),
+)
+image(
+    "a name that is not UTF-8",
+    "whose name is not UTF-8",
+    r"images/caf\xe9.png",
+    "rename them",
+    spoil=lambda path: shutil.copy(path, path.with_name(os.fsdecode(b"caf\xe9.png"))),
+)
+
+
+def noise() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8))
+
+
+@CASES.add("an image that its reader may not read", "make it readable (chmod)", NAME, "Permission denied")
+def _(folder: Path) -> Callable:
+    home = public_folder()
+    read = data(home)
+    (home / "images" / NAME).chmod(0)
+    return unprivileged(read)
+
+
+def public_folder() -> Path:
+    """Return a folder that another user can reach, unlike pytest's; the system removes what is left in /tmp."""
+    home = Path(tempfile.mkdtemp())
+    home.chmod(0o755)
+    return home
+
+
+def unprivileged(function: Callable) -> Callable:
+    def run() -> None:
+        give_up_root()
+        function()
+
+    return run
+
+
+# Damaged files, and places that cannot be written.
+
+
+def shard(folder: Path) -> Path:
+    path = folder / "000000-000002.parquet"
+    write_shard(path, [{"id": f"a-x/s/{n:06d}", "image": encode_png(noise())} for n in range(2)], {})
+    return path
+
+
+def cut(path: Path, size: int) -> Path:
+    path.write_bytes(path.read_bytes()[:size])
+    return path
+
+
+def damaged(name: str, file: str, content: bytes, *words: str) -> None:
+    """Add a row: a file that a job is given as its input."""
+
+    @CASES.add(name, "; delete it and start again, it is made anew", file, *words)
+    def plant(folder: Path) -> Callable:
+        (folder / file).write_bytes(content)
+        return lambda: files.check_whole([folder / file])
+
+
+def weights() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        save_file({"a": np.zeros(100, np.float32)}, f"{folder}/w")
+        return Path(folder, "w").read_bytes()
+
+
+damaged("an adapter cut off", "pytorch_lora_weights.safetensors", weights()[:200], "it has 200 bytes of")
+damaged("an adapter of no bytes", "pytorch_lora_weights.safetensors", b"", "it is empty")
+damaged("weights that are none", "stage1.safetensors", bytes(range(200)), "it is no safetensors file")
+damaged("metrics of half a file", "llr_all.metrics.json", b'{"test": {"wga', "it is no json file")
+damaged("scores that are none", "000000-000100.parquet", b"PAR1" * 10 + b"none", "it is no whole Parquet file")
+
+
+@CASES.add(
+    "a shard cut off", "; delete it and start again, it is made anew", "000000-000002.parquet", "no whole Parquet"
+)
+def _(folder: Path) -> Callable:
+    path = cut(shard(folder), 1000)
+    return lambda: files.check_whole([path])
+
+
+@CASES.add("a shard with a broken image", "delete this file to have it made anew", "000002.parquet, image a-x/s/000001")
+def _(folder: Path) -> Callable:
+    path = folder / "000000-000002.parquet"
+    rows = [encode_png(noise()), encode_png(noise())[:300]]
+    write_shard(path, [{"id": f"a-x/s/{n:06d}", "image": png} for n, png in enumerate(rows)], {})
+    return lambda: [open_rgb(png) for _, png in iter_pngs(path)] and None
+
+
+@CASES.add("a classifier's checkpoint cut off", "the training begins anew", "stage1.checkpoint", status=0)
+def _(folder: Path) -> Callable:
+    path = folder / "stage1.checkpoint"
+    path.write_bytes(weights()[:200])
+    return lambda: checkpoint.Checkpoint(path, "identity").load()
+
+
+@CASES.add("an adapter's checkpoint cut off", "the training begins anew", "checkpoint.safetensors", status=0)
+def _(folder: Path) -> Callable:
+    path = folder / "checkpoint.safetensors"
+    path.write_bytes(weights()[:200])
+    return lambda: adapters.load_checkpoint(path)
+
+
+@CASES.add("results that may not be written", "give yourself the permission", "Permission denied", ".out.")
+def _(folder: Path) -> Callable:
+    home = public_folder()
+    return unprivileged(lambda: files.write_text(home / "out.json", "{}"))
+
+
+@CASES.add("results that may not be written, at the start of a run", "cannot be written", "store", "Permission denied")
+def _(folder: Path) -> Callable:
+    home = public_folder()
+    return unprivileged(lambda: files.check_locks(home / "results/store"))
+
+
+@CASES.add("results that are a file", "cannot be written", "results/store", "Not a directory")
+def _(folder: Path) -> Callable:
+    (folder / "results").write_text("in the way")
+    return lambda: files.check_locks(folder / "results/store")
+
+
+# Models.
+
+
+def diffusion(folder: Path, path: Path) -> Callable:
+    return lambda: fetch_model.fetch_model(str(folder / "m/diffusion.json"), "diffusion", {"id": str(path)})
+
+
+def tiny(folder: Path) -> Path:
+    return Path(shutil.copytree(TINY, folder / "model"))
+
+
+@CASES.add("a folder that is no model", "no diffusers model here", "model_index.json is missing")
+def _(folder: Path) -> Callable:
+    return diffusion(folder, ROOT / "resources/tiny-clip")
+
+
+@CASES.add("a base model of another family", "not of the SD 1, SD 2 or SDXL family", "FluxPipeline")
+def _(folder: Path) -> Callable:
+    model = tiny(folder)
+    (model / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    return diffusion(folder, model)
+
+
+@CASES.add("a model index that is none", "cannot be read as a diffusers model's index", "model_index.json")
+def _(folder: Path) -> Callable:
+    model = tiny(folder)
+    (model / "model_index.json").write_text("<html>")
+    return diffusion(folder, model)
+
+
+@CASES.add("pickled weights", "has no weights in safetensors", "vae/", "pickled ones (.bin, .ckpt) can run code")
+def _(folder: Path) -> Callable:
+    model = tiny(folder)
+    (model / "vae/diffusion_pytorch_model.safetensors").rename(model / "vae/diffusion_pytorch_model.bin")
+    return diffusion(folder, model)
+
+
+@CASES.add("weights of the base model cut off", "or not copied to its end", "unet/diffusion_pytorch_model.safetensors")
+def _(folder: Path) -> Callable:
+    model = tiny(folder)
+    cut(model / "unet/diffusion_pytorch_model.safetensors", 100_000)
+    return diffusion(folder, model)
+
+
+@CASES.add("a model's manifest that is none", "; delete it and start again, it is made anew", "diffusion.json")
+def _(folder: Path) -> Callable:
+    (folder / "diffusion.json").write_text('{"path": ')
+    return lambda: basemodel.check_files(str(folder / "diffusion.json"))
+
+
+@CASES.add("a model that was removed", "is gone; delete that file to fetch it again", "/nowhere")
+def _(folder: Path) -> Callable:
+    (folder / "clip.json").write_text('{"path": "/nowhere", "files": {}}')
+    return lambda: basemodel.check_files(str(folder / "clip.json"))
+
+
+@CASES.add("an adapter of another base model", "is no adapter of the base model", "weights.safetensors")
+def _(folder: Path) -> Callable:
+    from test_families import sampling
+
+    from fairdream.sampler import load_pipeline
+
+    name = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.lora_"
+    save_file(
+        {f"{name}A.weight": np.zeros((2, 768), np.float32), f"{name}B.weight": np.zeros((320, 2), np.float32)},
+        folder / "weights.safetensors",
+    )
+    return lambda: load_pipeline(str(TINY), str(folder / "weights.safetensors"), sampling()) and None
+
+
+def offline(name: str, role: str, values: dict, *words: str) -> None:
+    """Add a row: a model that is fetched without a network."""
+
+    @CASES.add(name, "Without network, copy", "name resolution", *words)
+    def plant(folder: Path) -> Callable:
+        def run() -> None:
+            give_up_network()
+            fetch_model.fetch_model(str(folder / f"{role}.json"), role, values)
+
+        return run
+
+
+hub = {"id": "CompVis/stable-diffusion-v1-4", "revision": "0" * 40}
+offline("a base model offline", "diffusion", hub, "set models.diffusion.id to that folder")
+offline("a CLIP offline", "clip", {"name": "ViT-L-14", "pretrained": "openai"}, "local-dir:FOLDER")
+offline(
+    "an encoder offline", "encoder", {"name": "resnet50", "weights": "IMAGENET1K_V1"}, "resnet50-0676ba61.pth there"
+)
+
+
+@CASES.add("weights of an encoder that has no such", "Look at models.encoder.weights", "IMAGENET9")
+def _(folder: Path) -> Callable:
+    values = {"name": "resnet50", "weights": "IMAGENET9"}
+    return lambda: fetch_model.fetch_model(str(folder / "encoder.json"), "encoder", values)
+
+
+@CASES.add("a data set offline", "are kept in", "name resolution", "birds.archive.part for the next call")
+def _(folder: Path) -> Callable:
+    def run() -> None:
+        give_up_network()
+        download.fetch("https://example.org/birds.zip", folder / "birds.archive", None, retries=0)
+
+    return run
+
+
+# Archives.
+
+
+def tar(*members: tarfile.TarInfo | str) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as file:
+        for member in members:
+            own = member if isinstance(member, tarfile.TarInfo) else tarfile.TarInfo(member)
+            own.size = 0 if own.type != tarfile.REGTYPE else 2000
+            file.addfile(own, io.BytesIO(os.urandom(own.size)))
+    return buffer.getvalue()
+
+
+def link(name: str, target: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = tarfile.SYMTYPE, target
+    return member
+
+
+def device(name: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type = tarfile.CHRTYPE
+    return member
+
+
+def zipped(name: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr(name, "evil")
+    return buffer.getvalue()
+
+
+def archive(name: str, content: bytes, *words: str) -> None:
+    """Add a row: an archive that is not unpacked, and leaves nothing behind."""
+
+    @CASES.add(name, *words, "birds.archive")
+    def plant(folder: Path) -> Callable:
+        (folder / "data").mkdir()
+        (folder / "data/birds.archive").write_bytes(content)
+        before = sorted(folder.rglob("*"))
+
+        def run() -> None:
+            try:
+                download.unpack(folder / "data/birds.archive", folder / "data/birds")
+            finally:
+                left = set(folder.rglob("*")) - {*before, folder / "job.log"}
+                assert not left, left
+
+        return run
+
+
+REFUSED = ("is not unpacked", "look at download.url")
+archive("an archive cut off", tar("a.png", "b.png")[:2500], *REFUSED)
+archive("an archive that leaves its folder", tar("../evil"), *REFUSED, "../evil")
+archive("an archive with a whole path", tar(link("passwd", "/etc/passwd")), *REFUSED, "passwd")
+archive("an archive that writes through a link", tar(link("out", "../.."), "out/evil"), *REFUSED, "out")
+archive("an archive with a device", tar(device("null")), *REFUSED, "null")
+archive("a zip that leaves its folder", zipped("../evil"), *REFUSED, "'../evil' would be outside of the folder")
+archive("a zip with a whole path", zipped("/tmp/evil"), *REFUSED, "would be outside of the folder")
+archive("a zip with altered bytes", zipped("a.csv").replace(b"evil", b"live"), *REFUSED, "CRC")
+archive("a page for an archive", b"<html>", "neither a tar nor a zip archive", "look at download.url")
+
+
+# Commands: `python -m fairdream …`.
+
+
+def command(name: str, arguments: Callable[[Path], list[str]], *words: str) -> None:
+    """Add a row: a command line."""
+
+    @CASES.add(name, *words)
+    def plant(folder: Path) -> Callable:
+        given = arguments(folder)
+
+        def run() -> int:
+            sys.argv = ["fairdream", *given]
+            return main()
+
+        return run
+
+
+def classifier_file(folder: Path) -> str:
+    """Write an untrained classifier of 32 pixels."""
+    from fairdream import classifier
+    from fairdream.config import EncoderModel
+
+    network = classifier.build(EncoderModel(name="small_cnn", weights=None), None, 2)
+    classifier.save(network, str(folder / "model.safetensors"), ["even", "odd"], 32)
+    return str(folder / "model.safetensors")
+
+
+def written(path: Path, content: bytes) -> str:
+    path.write_bytes(content)
+    return str(path)
+
+
+def picture(folder: Path, name: bytes = b"a.png") -> str:
+    return written(folder / os.fsdecode(name), encode_png(noise()))
+
+
+command("a model that is not there", lambda f: ["predict", str(f / "model"), "a.png"], "no classifier there", "model")
+command(
+    "a model that is none",
+    lambda f: ["predict", written(f / "m.safetensors", b"none"), picture(f)],
+    "is no classifier of FairDream",
+    "m.safetensors",
+)
+command(
+    "weights of something else",
+    lambda f: ["predict", written(f / "m.safetensors", weights()), picture(f)],
+    "is no classifier of FairDream",
+    "m.safetensors",
+)
+command(
+    "no image", lambda f: ["predict", classifier_file(f), str(f / "gone.png")], "no image that can be read", "gone.png"
+)
+command(
+    "a broken image beside a whole one",
+    lambda f: ["predict", classifier_file(f), picture(f), written(f / "b.png", b"")],
+    "cannot identify image file",
+    "b.png",
+    "a.png,",
+)
+command(
+    "an image whose name is not UTF-8",
+    lambda f: ["predict", classifier_file(f), picture(f), picture(f, b"caf\xe9.png")],
+    "its name is not UTF-8; rename it",
+    r"caf\xe9.png",
+    "a.png,",
+)
+command(
+    "an output in the place of a file's inside",
+    lambda f: ["predict", classifier_file(f), picture(f), "--output", str(f / "a.png/out.csv")],
+    "File exists",
+    "a.png",
+)
+command(
+    "a table of groups that is none",
+    lambda f: ["predict", classifier_file(f), picture(f), "--table", written(f / "t.csv", b'path,"\n')],
+    "cannot be read as a table",
+    "t.csv",
+)
+command(
+    "a table of groups of other images",
+    lambda f: ["predict", classifier_file(f), picture(f), "--table", written(f / "t.csv", b"path,label\nz.png,odd\n")],
+    "none of its paths is one of",
+    "t.csv",
+)
+
+
+@pytest.mark.skipif(not TINY.is_dir(), reason="resources/tiny-sd is not there")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_message_and_the_exit(case, tmp_path):
+    check(case, tmp_path)
+
+
+def test_the_command_line_itself_ends_with_status_1_and_no_traceback(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "fairdream", "predict", "/nowhere", "a.png"], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("/nowhere: no classifier there")
+    assert not done.stdout
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A file system of its own without space. Not /dev/full: a library that renames would replace the device itself."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "fairdream", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"this user cannot mount a file system: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.mark.parametrize("kind", ["text", "weights", "table", "images"])
+def test_a_full_disk_is_told_as_such_whoever_writes(kind, tmp_path, full_disk):
+    target, values = str(full_disk / "out.parquet"), np.random.default_rng(0).random(20_000)
+
+    def write() -> None:
+        if kind == "text":
+            files.write_text(target, str(values.tolist()))
+        elif kind == "images":
+            write_shard(target, [{"id": str(n), "image": encode_png(noise())} for n in range(20)], {})
+        else:
+            with files.atomic(target) as path:
+                save_file({"a": values}, path) if kind == "weights" else pq.write_table(pa.table({"a": values}), path)
+
+    case = Case(kind, lambda _: write, ("free space, or put `results` on another disk", "No space left on device"), 1)
+    check(case, tmp_path)
+    assert not list(full_disk.iterdir())
+
+
+def test_every_message_is_explained_and_every_explained_one_is_tested():
+    tested = {case.words[0].strip(" ;") for case in [*CASES, *OTHERS]} | {"free space, or put"}
+    tested.add("Config file is not valid JSON or YAML")  # Snakemake's: tests/workflow/test_bad_input.py
+    explained = documented()
+    assert len(set(explained)) == len(explained)
+    assert set(explained) == tested
+
+
+def test_there_are_enough_rows_and_no_name_twice():
+    names = [case.name for case in [*CASES, *OTHERS]]
+    assert len(names) == len(set(names)) >= 100

@@ -1,0 +1,276 @@
+"""Wrong configurations and tables: what is planted, the words of the message, the exit. No row shows a traceback.
+
+Images, damaged files, models, archives and commands stand in test_bad_files.py; what only a whole workflow can show in
+tests/workflow/test_bad_input.py.
+"""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+from refusals import ROOT, Table, check
+
+from fairdream import installed, plan
+from fairdream.config import Source, load_config, validate_config
+from fairdream.index import index
+from fairdream.manifest import write_manifest
+
+PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
+BIRDS = "datasets.waterbirds."
+CASES = Table()
+
+
+# Configurations.
+
+
+def edited(**values: Any) -> dict:
+    """Return the paper's configuration with some values, each named by its whole key with __ for a point."""
+    raw = copy.deepcopy(PAPER)
+    for key, value in values.items():
+        *parents, last = key.split("__")
+        section = raw
+        for name in parents:
+            section = section[name]
+        section[last] = value
+    return raw
+
+
+def config(name: str, *words: str, **values: Any) -> None:
+    """Add a row: a configuration file with a wrong value."""
+
+    @CASES.add(name, *words)
+    def plant(folder: Path) -> Callable:
+        path = folder / "config.yaml"
+        path.write_text(yaml.safe_dump(edited(**values)))
+        return lambda: plan.check_plan(load_config(path))
+
+
+def config_text(name: str, content: bytes, *words: str) -> None:
+    """Add a row: a configuration file that cannot be read."""
+
+    @CASES.add(name, *words)
+    def plant(folder: Path) -> Callable:
+        (folder / "config.yaml").write_bytes(content)
+        return lambda: load_config(folder / "config.yaml")
+
+
+config("a key with a typing error", "unknown key", "finetune.learnig_rate", finetune__learnig_rate=0.1)
+config("a number that YAML reads as text", "is text to YAML", "'1e-4'", "1.0e-4", finetune__learning_rate="1e-4")
+config("an infinite number", "finite number", "finetune.learning_rate: inf", finetune__learning_rate=float("inf"))
+config(
+    "labels yes and no without quotes",
+    "is no text to YAML; write it in quotes",
+    BIRDS + "labels",
+    "True",
+    datasets__waterbirds__labels={True: "a bird", False: "none"},
+)
+config(
+    "labels 0 and 1 without quotes",
+    "is no text to YAML; write it in quotes",
+    "the name 0",
+    datasets__waterbirds__labels={0: "zero", 1: "one"},
+)
+config(
+    "values on and off without quotes",
+    "write it in quotes, as it stands in the table",
+    BIRDS + "label_values.landbird: False",
+    datasets__waterbirds__label_values={"landbird": False, "waterbird": True},
+)
+config(
+    "values 0.0 and 1.0 without quotes",
+    "write it in quotes, as it stands in the table",
+    BIRDS + "label_values.waterbird: 1.0",
+    datasets__waterbirds__label_values={"landbird": 0.0, "waterbird": 1.0},
+)
+config(
+    "two names for one value",
+    "two names stand for the same value",
+    "datasets.waterbirds: attribute_values",
+    datasets__waterbirds__attribute_values={"land": 1, "water": "1"},
+)
+config(
+    "a prompt with a typing error",
+    "is nothing that can be filled in here",
+    BIRDS + "prompts.group",
+    "{labl}",
+    "allowed: {label}, {attribute}",
+    datasets__waterbirds__prompts__group="photo of a {labl}",
+)
+config(
+    "a prompt that reads an object's inside",
+    "is nothing that can be filled in here",
+    "{label.__class__}",
+    datasets__waterbirds__prompts__clip_label="Photo of a {label.__class__}",
+)
+config(
+    "a token where none is learnt",
+    "is nothing that can be filled in here",
+    "{token}",
+    datasets__waterbirds__prompts__swapped="photo of a {token} {label}",
+)
+config("a lone brace", "write {{ and }}", "prompts.subject", datasets__waterbirds__prompts__subject="a {token} {")
+config("a results folder with braces", "a folder needs a name", "results: 'out{1}'", results="out{1}")
+config("a results folder with a line break", "a folder needs a name", "results", results="two\nlines")
+config("an empty folder name", "a folder needs a name", BIRDS + "folder: ''", datasets__waterbirds__folder="")
+config("a home folder that nothing expands", "a folder needs a name", "'~/runs'", results="~/runs")
+config(
+    "a group without images",
+    "greater than or equal to 1",
+    BIRDS + "train_counts.landbird-land: 0",
+    **{"datasets__waterbirds__train_counts__landbird-land": 0},
+)
+config(
+    "groups of one image in clusters",
+    "training images at bias",
+    "group landbird-land has 1",
+    "lower datasets.waterbirds.clusters or raise swap.min_images_for_own_model",
+    datasets__waterbirds__clusters=2,
+    datasets__waterbirds__train_counts=dict.fromkeys(PAPER["datasets"]["waterbirds"]["train_counts"], 1),
+)
+config("a selection of nothing", "is no image at all", "select.fraction: 0 of", select__fraction=0.0)
+config(
+    "an image of one pixel for the classifier", "greater than or equal to 8", "image_size: 1", pretrain__image_size=1
+)
+config("a resolution that the VAE cannot halve", "multiple of 8", "finetune.resolution: 500", finetune__resolution=500)
+config(
+    "an address of another kind", "should match pattern", "ftp://", datasets__waterbirds__download={"url": "ftp://a/b"}
+)
+config_text("a configuration in another encoding", "seed: caf\xe9".encode("latin1"), "this is not valid YAML", "0xe9")
+config_text("an open bracket", b"seeds: [0, 1\nseed: 1\n", "this is not valid YAML", "line 2")
+config_text("a key twice", b"seed: 1\nseed: 2\n", "stands twice, again in line", "'seed'", "line 2")
+config_text("a list for a key", b"? [a, b]\n: c\n", "this is not valid YAML", "unhashable key")
+config_text(
+    "YAML that calls Python", b"a: !!python/object/apply:os.system [id]\n", "this is not valid YAML", "os.system"
+)
+config_text("an empty configuration", b"", "expected sections with keys and values", "config.yaml")
+
+
+@CASES.add("a configuration that is a folder", "cannot read the configuration", "Is a directory")
+def _(folder: Path) -> Callable:
+    return lambda: load_config(folder)
+
+
+def names(name: str, *words: str, **values: Any) -> None:
+    """Add a row: something asked of a library that has no such thing."""
+
+    @CASES.add(name, *words)
+    def plant(folder: Path) -> Callable:
+        return lambda: installed.check_names(validate_config(edited(**values)))
+
+
+names(
+    "a scheduler with a typing error",
+    "diffusers has no",
+    "DDMScheduler",
+    "DDIMScheduler",
+    generate__scheduler="DDMScheduler",
+)
+names("an encoder with a typing error", "torchvision has no", "resnet5O", "resnet50", models__encoder__name="resnet5O")
+names("a CLIP with a typing error", "open_clip has no", "ViT-L-41", "ViT-L-14", models__clip__name="ViT-L-41")
+
+# Tables.
+
+ROWS = [
+    (f"{split}-{label}{attribute}.png", label, attribute, split)
+    for split in ("train", "test")
+    for label in ("0", "1")
+    for attribute in ("0", "1")
+]
+
+
+def data(home: Path, rows: Any = ROWS, **values: Any) -> Callable:
+    """Write a data set of one image a group and split; return what reads it, with some values of its section."""
+    (home / "images").mkdir(exist_ok=True)
+    for number, row in enumerate(ROWS):
+        Image.new("RGB", (4, 4), (number, 0, 0)).save(home / "images" / row[0])
+    pd.DataFrame(rows, columns=["path", "label", "attribute", "split"]).to_csv(home / "metadata.csv", index=False)
+    own = {
+        "folder": str(home),
+        "images": "images",
+        "tables": [{"file": "metadata.csv"}],
+        "train_counts": {f"{y}-{a}": 1 for y in ("even", "odd") for a in ("land", "water")},
+        "label_values": {"even": 0, "odd": 1},
+        "attribute_values": {"land": 0, "water": 1},
+        "split_values": {name: name for name in ("train", "validation", "test")},
+    }
+    source = Source(**(own | values))
+
+    def read() -> None:
+        write_manifest(str(home / "manifest.parquet"), source)
+        index(str(home / "manifest.parquet"), str(home / "index.parquet"), source)
+
+    return read
+
+
+def test_the_data_set_that_the_rows_spoil_is_read(tmp_path):
+    data(tmp_path)()
+    assert pd.read_parquet(tmp_path / "index.parquet")["label"].tolist() == ["even", "even", "odd", "odd"] * 2
+
+
+def table(name: str, *words: str, edit: Callable[[list], list]) -> None:
+    """Add a row: a table with other rows."""
+    CASES.add(name, *words)(lambda folder: data(folder, edit(copy.deepcopy(ROWS))))
+
+
+def table_bytes(name: str, content: bytes, *words: str, file: str = "metadata.csv") -> None:
+    """Add a row: a table of these bytes."""
+
+    @CASES.add(name, *words, file)
+    def plant(folder: Path) -> Callable:
+        read = data(folder, tables=[{"file": file}])
+        (folder / file).write_bytes(content)
+        return read
+
+
+def relabelled(label: str) -> Callable[[list], list]:
+    return lambda rows: [*rows[:2], (rows[2][0], label, *rows[2][2:]), *rows[3:]]
+
+
+for written in ("01", "1.0", "yes", "True", " 1"):
+    table(
+        f"a label written {written!r}",
+        "; allowed: ",
+        f"metadata.csv: row 4: label is {written!r}; allowed: 0, 1",
+        edit=relabelled(written),
+    )
+table("an empty cell", "; allowed: ", "row 4: label is ''", edit=relabelled(""))
+table("a row twice", "stands twice (rows", "train-10.png", "rows 4 and 10", edit=lambda rows: [*rows, rows[2]])
+table("a group without rows", "differ from train_counts", "odd-land: 0 found, 1 stated", edit=lambda r: r[:2] + r[3:])
+table("a test set without a group", "no test image of", "odd-water", "move images", edit=lambda rows: rows[:-1])
+table(
+    "an image that is not there",
+    "image(s) of the table are missing",
+    "gone.png (row 10 of metadata.csv)",
+    edit=lambda rows: [*rows, ("gone.png", "0", "0", "train")],
+)
+table(
+    "a path that is not as it stands below the folder",
+    "not taken for an image of the data set",
+    "images/../images/train-10.png (row 10",
+    edit=lambda rows: [*rows, ("../images/train-10.png", "0", "0", "train")],
+)
+table_bytes("a table of no bytes", b"", "cannot be read as a table", "No columns")
+table_bytes("a table in another encoding", "path,label\ncaf\xe9,0\n".encode("latin1"), "save it as UTF-8", "0xe9")
+table_bytes("a table with an open quote", b'path,label\n"a,0\n', "cannot be read as a table", "EOF inside string")
+table_bytes("a table without its columns", b"path,class\na,0\n", "no column", "attribute", "it has path, class")
+table_bytes("a Parquet table cut off", b"PAR1 and so on", "cannot be read as a table", file="metadata.parquet")
+
+
+@CASES.add("a table that is not there", "not found", "labels.csv")
+def _(folder: Path) -> Callable:
+    return data(folder, tables=[{"file": "labels.csv"}])
+
+
+@CASES.add("a data set's folder that is a file", "not found", "metadata.csv/inside")
+def _(folder: Path) -> Callable:
+    return data(folder, folder=str(folder / "metadata.csv/inside"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_message_and_the_exit(case, tmp_path):
+    check(case, tmp_path)
