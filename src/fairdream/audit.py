@@ -242,10 +242,10 @@ def _page_of(
         groups.append([str(name), kind, *numbers, f"{row['validation']:,}", f"{row['test']:,}"])
     methods = [["method", "made for", *counts.index]]
     reasons: dict[str, list[str]] = {}
-    for own in config.methods:
-        advised = f"{own['advised']:,} images" if own["advised"] else "any number"
-        methods.append([own["name"], advised, *(verdicts[own["name"]][name] for name in counts.index)])
-        reasons.setdefault(own["why"], []).append(own["name"])
+    for method in config.methods:
+        advised = f"{method['advised']:,} images" if method["advised"] else "any number"
+        methods.append([method["name"], advised, *(verdicts[method["name"]][name] for name in counts.index)])
+        reasons.setdefault(method["why"], []).append(method["name"])
     small = [f"{name} {n}" for name, n in counts["test"].items() if n < config.small_group]
     lines = [
         f"## Bias {bias}\n",

@@ -85,8 +85,8 @@ def copies(
     written = pa.Table.from_pandas(result, preserve_index=False)
     told = {"embedding": floor[0], "pixels": floor[1], "real_copies": real_copies}
     metadata = {**(written.schema.metadata or {}), **{key: repr(float(value)) for key, value in told.items()}}
-    with atomic(copies) as path:
-        pq.write_table(written.replace_schema_metadata(metadata), path)
+    with atomic(copies) as temporary:
+        pq.write_table(written.replace_schema_metadata(metadata), temporary)
 
 
 def calibrate(embeddings: np.ndarray, thumbnails: np.ndarray, config: CopiesJob) -> tuple[tuple[float, float], float]:

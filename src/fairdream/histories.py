@@ -53,6 +53,6 @@ def training_curves(histories: list[str], figure: str) -> None:
     for column in range(columns):
         [axis for axis in axes[:, column] if axis.get_visible()][-1].set_xlabel("step")
     canvas.tight_layout()
-    with atomic(figure) as path:
-        canvas.savefig(path, dpi=110)
+    with atomic(figure) as temporary:
+        canvas.savefig(temporary, dpi=110)
     plt.close(canvas)

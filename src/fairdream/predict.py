@@ -155,7 +155,7 @@ def main(model: str, images: Sequence[str], output: str | None, truth: str | Non
     """Write predictions as CSV, tell of broken images and, given a table, of groups; return the exit status."""
     # begun before the work: a place that cannot be written shows at once
     with atomic(output) if output else nullcontext(sys.stdout) as target:
-        if output:
+        if isinstance(target, Path):
             target.touch()
         table, broken = predict(model, images)
         table.to_csv(target, index=False, float_format="%.6f", lineterminator="\n")

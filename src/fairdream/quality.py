@@ -200,7 +200,7 @@ def _ranks(ranked: dict[str, pd.DataFrame], kept: set[str], config: QualityJob, 
 def _pairs(near: pd.DataFrame, real: pd.DataFrame, columns: int, title: str, figure: str) -> None:
     """Draw each group's closest pairs; near copies have a red frame."""
     path_of = {row.id: Path(row.folder, row.path) for row in real.itertuples()}
-    rows = []
+    rows: list[tuple[str, list[tuple[str, Any, str]]]] = []
     for group, own in near.groupby("group"):
         closeness = own["nearest_cosine"] + own["nearest_correlation"]
         part = own.loc[closeness.sort_values(ascending=False, kind="stable").index]

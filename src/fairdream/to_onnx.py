@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 from fairdream import classifier
 from fairdream.errors import UserError
@@ -48,6 +49,9 @@ def to_onnx(model: str | Path, output: str | Path | None = None) -> Path:
     class Whole(nn.Module):
         """Pixels in [0, 1] to probabilities."""
 
+        mean: torch.Tensor
+        std: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.network = network
@@ -57,8 +61,9 @@ def to_onnx(model: str | Path, output: str | Path | None = None) -> Path:
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             return self.network.head(self.network.encoder((pixels - self.mean) / self.std)).softmax(1)
 
-    whole = Whole().eval().to(memory_format=torch.contiguous_format)
-    program = torch.onnx.export(
+    whole: Any = Whole().eval()  # torch's types know no memory format of a module
+    whole.to(memory_format=torch.contiguous_format)
+    program: Any = torch.onnx.export(
         whole,
         (torch.zeros(2, 3, size, size),),
         input_names=["pixels"],

@@ -99,7 +99,7 @@ EDITS = {
 
 
 def embed(images) -> np.ndarray:
-    """A stand-in for CLIP: what is bright and dark where, left and right alike; it knows no brightness, as CLIP hardly."""
+    """A stand-in for CLIP: where it is brighter and darker than on average, left and right alike."""
     values = []
     for image in images:
         small = np.asarray(image.resize((4, 4), Image.Resampling.BOX), float)

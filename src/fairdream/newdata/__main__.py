@@ -247,7 +247,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError("NAME=waterdigits: this is the demo's data set, which the workflow makes; choose another name")
     if target.exists() and not options.force:
         raise UserError(f"{target} is there already: edit it; or FORCE=1 writes it anew and keeps this one beside it")
-    base, notes = load_config(options.base), []
+    base = load_config(options.base)
+    notes: list[str] = []
     folder, counts = find_folder(options), {}
     if folder:
         values = look(folder, options, notes)
