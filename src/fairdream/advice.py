@@ -25,7 +25,7 @@ def advice(config: Config, dataset: str) -> dict[str, Any]:
             "images_per_cluster": values.images_per_cluster,
             "max_clusters": values.max_clusters,
             "min_cluster_size": values.min_cluster_size,
-            "smallest": min(own.train_counts.values()),
+            "smallest": min(filter(None, own.train_counts.values())),
             "stated": own.clusters,
         },
         "dataset": dataset,

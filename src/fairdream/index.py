@@ -48,7 +48,7 @@ def index(manifest: str, index: str, config: Source, seed: int | None = None) ->
     table["sha256"] = files.loc[table["path"], "sha256"].to_numpy()
     _open_all([Path(config.folder, path) for path in table["path"]])
     _check_counts(table, config)
-    _check_test_groups(table, config)
+    _tell_of_test_groups(table, config)
     table = table.drop(columns="row").sort_values("path", ignore_index=True)
     # the path is the id: unique, stable when rows are added, and readable in every later table
     table.insert(0, "id", table["path"])
@@ -235,13 +235,15 @@ def _check_counts(table: pd.DataFrame, config: Source) -> None:
         )
 
 
-def _check_test_groups(table: pd.DataFrame, config: Source) -> None:
-    """Refuse a test set without some group: the worst group's accuracy would leave it out without a word."""
+def _tell_of_test_groups(table: pd.DataFrame, config: Source) -> None:
+    """Warn of a test set without some group: the worst group's accuracy would leave it out without a word."""
     test = table[table["split"] == "test"]
     found = {group_name(*names) for names in zip(test["label"], test["attribute"], strict=True)}
     lost = config.train_counts.keys() - found
     if lost:
-        raise UserError(
-            f"{config.folder}: no test image of {', '.join(sorted(lost))}, so the accuracy of the worst group cannot "
-            "be measured; move images of each such group to the test set (then lower its train_counts)"
+        LOGGER.warning(
+            "%s: no test image of %s, so the worst group's accuracy is that of the others; move images of each such "
+            "group to the test set (then lower its train_counts)",
+            config.folder,
+            ", ".join(sorted(lost)),
         )

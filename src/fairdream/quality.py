@@ -79,12 +79,13 @@ def quality(
     groups = sorted(table["group"].unique())
     rng = np.random.default_rng(seed_of("quality", config.seed))
     some = {name: _sample(real_vectors[(real["group"] == name).to_numpy()], rng) for name in sorted(set(real["group"]))}
+    names = {key: config.names[key] for key in ("dataset", "bias", "method")}
     rows = []
     for group in groups:
         own = (table["group"] == group).to_numpy()
         drawn = _sample(vectors[own], rng)
         wanted = {"class": label_of(group), "attribute": attribute_of(group)}
-        row: dict[str, Any] = {**config.names, "group": group, "images": int(own.sum()), "real": len(some[group])}
+        row: dict[str, Any] = {**names, "group": group, "images": int(own.sum()), "real": len(some[group])}
         for (what, name), kind in zip(wanted.items(), ("label", "attribute"), strict=True):
             row[f"{what}_agreement"] = agreement(vectors[own], words, kind, name)
             row[f"{what}_agreement_real"] = agreement(some[group], words, kind, name)
@@ -106,12 +107,12 @@ def quality(
     with atomic(csv) as path:
         result.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
     whole = result.astype(object).where(result.notna(), None).to_dict("records")
-    write_text(summary, json.dumps({**config.names, "near_copy": limits, "groups": whole}, indent=1) + "\n")
+    write_text(summary, json.dumps({**names, "near_copy": limits, "groups": whole}, indent=1) + "\n")
     ranked = {
         group: table[table["group"] == group].sort_values(["score", "id"], ascending=[False, True]) for group in groups
     }
-    title = ", ".join(config.names.values())
-    _ranks(ranked, kept, config, f"{title}: best, at the cut and worst by CLIP score (frame: kept or not)", sheet)
+    title = ", ".join(names.values())
+    _ranks(ranked, kept, config, f"{title}: best, at the cut and worst by CLIP score (green: kept, red: not)", sheet)
     _pairs(near, real, config.columns, f"{title}: closest pairs, generated above its training image", pairs)
 
 

@@ -513,7 +513,7 @@ def test_a_full_disk_is_told_as_such_whoever_writes(kind, tmp_path, full_disk):
 
 def test_every_message_is_explained_and_every_explained_one_is_tested():
     tested = {case.words[0].strip(" ;") for case in [*CASES, *OTHERS]} | {"free space, or put"}
-    tested.add("Config file is not valid JSON or YAML")  # Snakemake's: tests/workflow/test_bad_input.py
+    tested.add("Config file is not valid JSON or YAML")  # Snakemake's: tests/workflow/test_refusals.py
     explained = documented()
     assert len(set(explained)) == len(explained)
     assert set(explained) == tested

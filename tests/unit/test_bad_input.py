@@ -1,7 +1,7 @@
 """Wrong configurations and tables: what is planted, the words of the message, the exit. No row shows a traceback.
 
 Images, damaged files, models, archives and commands stand in test_bad_files.py; what only a whole workflow can show in
-tests/workflow/test_bad_input.py.
+tests/workflow/test_refusals.py.
 """
 
 import copy
@@ -119,10 +119,10 @@ config("a results folder with a line break", "a folder needs a name", "results",
 config("an empty folder name", "a folder needs a name", BIRDS + "folder: ''", datasets__waterbirds__folder="")
 config("a home folder that nothing expands", "a folder needs a name", "'~/runs'", results="~/runs")
 config(
-    "a group without images",
-    "greater than or equal to 1",
-    BIRDS + "train_counts.landbird-land: 0",
-    **{"datasets__waterbirds__train_counts__landbird-land": 0},
+    "a group of less than no image",
+    "greater than or equal to 0",
+    BIRDS + "train_counts.landbird-land: -1",
+    **{"datasets__waterbirds__train_counts__landbird-land": -1},
 )
 config(
     "groups of one image in clusters",
@@ -241,7 +241,6 @@ for written in ("01", "1.0", "yes", "True", " 1"):
 table("an empty cell", "; allowed: ", "row 4: label is ''", edit=relabelled(""))
 table("a row twice", "stands twice (rows", "train-10.png", "rows 4 and 10", edit=lambda rows: [*rows, rows[2]])
 table("a group without rows", "differ from train_counts", "odd-land: 0 found, 1 stated", edit=lambda r: r[:2] + r[3:])
-table("a test set without a group", "no test image of", "odd-water", "move images", edit=lambda rows: rows[:-1])
 table(
     "an image that is not there",
     "image(s) of the table are missing",

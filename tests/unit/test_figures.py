@@ -158,7 +158,7 @@ def test_table_3_sets_hours_beside_mean_accuracies(tmp_path, benchmarks):
     assert table.loc["lora", ["finetune_hours", "hours", "wga", "aga"]].tolist() == [2.0, 2.0, 70.0, 80.0]
     assert table.loc["vanilla", ["generate_hours", "hours", "wga"]].tolist() == [2.0, 2.0, 40.0]
     assert table["complexity"].tolist() == ["O(1)", "O(G)"]
-    assert "| LoRA-finetuning | O(G) | 2 | 0 | 0 | 70.0 | 80.0 |" in files[1].read_text()
+    assert "| LoRA-finetuning | O(G) | 2 | 0 | 0 | **70.0** | **80.0** |" in files[1].read_text()
 
 
 def test_an_ablation_s_line_has_the_mean_and_the_population_deviation(tmp_path):

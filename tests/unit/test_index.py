@@ -259,7 +259,7 @@ def without_attributes(folder, file="metadata.csv"):
 @pytest.mark.parametrize("file", ["metadata.csv", "metadata.parquet"])
 def test_images_without_an_attribute_are_counted_and_stop_the_check_with_the_choices(folder, file):
     message = refused(folder, **without_attributes(folder, file))
-    for word in ("row 3: attribute is ''", "2 of its 6 rows", "missing_attribute: drop", "attribute_values"):
+    for word in ("row 3: attribute is ''", "2 of its 9 rows", "missing_attribute: drop", "attribute_values"):
         assert word in message
 
 

@@ -46,7 +46,7 @@ NAMES = pytest.mark.parametrize("name", ["fairdream_*", pytest.param("*", marks=
 
 def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Run the outer workflow with the settings that docs/module.md names."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--rerun-triggers", "mtime", "params", "input"]
+    command = [sys.executable, "-m", "snakemake", "--rerun-triggers", "mtime", "params", "input", "--cores", "2"]
     variables = {k: v for k, v in os.environ.items() if not k.startswith(("SNAKEMAKE", "FAIRDREAM", "PYTHONPATH"))}
     variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return run(*command, *arguments, cwd=folder, env=variables, timeout=200)

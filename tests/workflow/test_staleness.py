@@ -219,6 +219,13 @@ CASES = [
         FILTERED,
     ),
     Case(
+        "`select.drop_copies`",
+        "the search for near copies, and classifiers without them beside those that are there",
+        value("select.drop_copies", True),
+        classifiers(11, distinct=11, copies=11, thumbnails=1, score=4),
+    ),
+    Case("`audits`", "", value("audits", {"copy_quantile": 0.9}), {}),
+    Case(
         "`prompts.clip_label`",
         "scoring and all after it",
         value("datasets.waterdigits.prompts.clip_label", "a {label}"),
