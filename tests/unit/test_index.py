@@ -247,8 +247,9 @@ def test_json_lines_and_parquet_read_the_same_as_csv(folder):
 
 def without_attributes(folder, file="metadata.csv"):
     """Two of the six images have no attribute."""
-    codes = [None if number in (1, 4) else int(row[2] == "water") for number, row in enumerate(ROWS)]
-    frame = pd.DataFrame(ROWS, columns=HEADER).assign(attribute=codes)
+    rows = ROWS[:6]
+    codes = [None if number in (1, 4) else int(row[2] == "water") for number, row in enumerate(rows)]
+    frame = pd.DataFrame(rows, columns=HEADER).assign(attribute=codes)
     if file.endswith("parquet"):
         frame.to_parquet(folder / file)  # as 0.0, 1.0 and NaN
     else:
@@ -259,7 +260,7 @@ def without_attributes(folder, file="metadata.csv"):
 @pytest.mark.parametrize("file", ["metadata.csv", "metadata.parquet"])
 def test_images_without_an_attribute_are_counted_and_stop_the_check_with_the_choices(folder, file):
     message = refused(folder, **without_attributes(folder, file))
-    for word in ("row 3: attribute is ''", "2 of its 9 rows", "missing_attribute: drop", "attribute_values"):
+    for word in ("row 3: attribute is ''", "2 of its 6 rows", "missing_attribute: drop", "attribute_values"):
         assert word in message
 
 
