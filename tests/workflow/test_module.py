@@ -88,8 +88,7 @@ def test_what_ran_alone_is_done_for_a_module_and_what_is_missing_runs(rerun, nam
     done = snakemake(folder, "best.txt", *before)
     assert done.returncode == 0, done.stdout
     prefix = name.removesuffix("*")
-    started = set(re.findall(r"^local(?:rule|checkpoint) (\w+):", done.stdout, re.M))
-    started |= set(re.findall(r"^rule (\w+):", done.stdout, re.M))
+    started = set(re.findall(r"^Finished jobid: \d+ \(Rule: (\w+)\)", done.stdout, re.M))
     assert {f"{prefix}finetune", f"{prefix}evaluate", f"{prefix}tabulate", "best_method"} <= started, done.stdout
     assert {path: (folder / path).read_bytes() for path in before} == before
     assert (folder / "best.txt").read_text().strip()
