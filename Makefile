@@ -27,6 +27,8 @@ PYTEST = $(PY) -m pytest -n 2 --dist loadscope --durations 20
 .PHONY: help setup demo audit plan cost report new-dataset test test-extra test-all bench coverage lint typecheck docs format tiny-sd dag clean
 
 # What `make new-dataset` is told beside NAME, on the command line: what it cannot find out by itself (docs/data.md).
+# No shell reads a word of it: quotes in it are escaped.
+quoted = '$(subst ','\'',$(1))'
 NEW_DATASET = FOLDER TABLE IMAGE LABEL ATTRIBUTE SPLIT MISSING VALIDATION TEST BASE
 
 .DEFAULT_GOAL := help
@@ -49,18 +51,18 @@ plan: setup ## what a run would do, why, and its hours (PROFILE=profiles/demo TA
 	@$(PY) -m fairdream.forecast --profile $(PROFILE) $(TARGETS)
 
 cost: setup ## what the jobs of a results folder took (RESULTS=results/demo for the demo)
-	@$(PY) -m fairdream.spent $(RESULTS)
+	@$(PY) -m fairdream.spent $(call quoted,$(RESULTS))
 
 bench: setup ## all benchmarks that need no GPU, as one table (PEER=path of diffusers' train_dreambooth_lora.py)
 	@$(PY) bench/table.py $(if $(PEER),--peer $(PEER))
 
 new-dataset: setup ## write and check config/NAME.yaml for your own data (NAME=birds; FOLDER= LABEL= ATTRIBUTE= …: docs/data.md)
-	@$(PY) -m fairdream.newdata $(if $(filter command,$(origin NAME)),'$(NAME)',$(error say what to call it: make new-dataset NAME=birds)) \
-	  $(foreach option,$(NEW_DATASET),$(if $(filter command,$(origin $(option))),--$(shell echo $(option) | tr A-Z a-z) '$($(option))')) \
+	@$(PY) -m fairdream.newdata $(if $(filter command,$(origin NAME)),$(call quoted,$(NAME)),$(error say what to call it: make new-dataset NAME=birds)) \
+	  $(foreach option,$(NEW_DATASET),$(if $(filter command,$(origin $(option))),--$(shell echo $(option) | tr A-Z a-z) $(call quoted,$($(option))))) \
 	  $(if $(FORCE),--force)
 
 report: setup ## the HTML report of a finished run (PROFILE=profiles/demo for the demo)
-	@$(PY) -m fairdream.reporting --profile $(PROFILE) $(if $(REPORT),--output $(REPORT))
+	@$(PY) -m fairdream.reporting --profile $(PROFILE) $(if $(REPORT),--output $(call quoted,$(REPORT)))
 
 test: lint typecheck ## lint, types and the quick tests
 	$(PYTEST) -m "not slow and not slurm and not gpu"

@@ -132,3 +132,10 @@ def test_commands_of_other_tools_are_written_well_and_name_files_that_are_there(
     if inner:
         _, options = parse_args(shlex.split(inner))
         assert options.targets == ["results/tables/table1.csv"], "an option took the target for one more of its values"
+
+
+def test_make_hands_a_path_to_no_shell():
+    path = "O'Brien's $(touch harm) `touch harm`"
+    command = ["make", "-n", "new-dataset", "NAME=birds", f"FOLDER={path.replace('$', '$$')}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert path in shlex.split(done.stdout), done.stdout
