@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairdream.benchmarks import read
 from fairdream.config import Section
 from fairdream.files import atomic, write_text
 from fairdream.methods import METHODS, base_of
@@ -53,10 +53,9 @@ def measured_hours(folder: Path) -> dict[tuple[str, str], float]:
     """Return the hours by stage and method; benchmark files are named ``{dataset}-{bias}-{method}-….jsonl``."""
     hours: dict[tuple[str, str], float] = {}
     for stage in STAGES:
-        for path in sorted(folder.glob(f"{stage}/*.jsonl")):
+        for path, record in read(folder, stage):
             method = base_of(path.stem.split("-")[2])
-            seconds = sum(json.loads(line)["s"] for line in path.read_text(encoding="utf-8").splitlines() if line)
-            hours[stage, method] = hours.get((stage, method), 0.0) + seconds / 3600
+            hours[stage, method] = hours.get((stage, method), 0.0) + record["s"] / 3600
     return hours
 
 

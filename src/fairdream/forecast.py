@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import heapq
 import io
 import logging
 import os
@@ -17,15 +16,13 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fairdream import planned, sections
 from fairdream.errors import UserError
 from fairdream.rates import Rates, work
+from fairdream.timeline import FOLLOWS, Job, expected_of, in_turns, needs_of, only, wall_time
 
-PENDING = "<TBD>"  # Snakemake's word for the inputs that a checkpoint has yet to name
-FOLLOWS = "Input files updated by another job"
 WHY = {
     "Missing output files": "not there yet",
     "Incomplete output files": "was killed",
@@ -43,25 +40,6 @@ TARGETS = (
     "tables",
 )  # rules without work of their own
 GPUS = (1, 4, 16, 64)  # what the wall time is told for
-
-
-@dataclass
-class Job:
-    """One job of a dry run: what it needs, why it runs, and its estimated cost.
-
-    `group` is the name under which the profile lets jobs share an allocation; ``""`` for one of its own.
-    """
-
-    rule: str
-    reason: str
-    gpu: bool
-    cores: int
-    inputs: list[str]
-    outputs: list[str]
-    seconds: float
-    measured: bool
-    bytes: float
-    group: str = ""
 
 
 class Listener(logging.Filter):
@@ -126,60 +104,6 @@ def jobs_of(listener: Listener, groups: Mapping[str, str]) -> list[Job]:
     return jobs
 
 
-def needs_of(jobs: list[Job]) -> list[set[int]]:
-    """Return the jobs that each job waits for, by position."""
-    makers = {path: number for number, job in enumerate(jobs) for path in job.outputs}
-    # a subject's adapter waits for the checkpoint of its method, which lies in the same folder
-    subjects = {os.path.dirname(path): number for path, number in makers.items() if jobs[number].rule == "subjects"}
-    result = []
-    for job in jobs:
-        needs = {makers[path] for path in job.inputs if path in makers}
-        if PENDING in job.inputs:
-            method = os.path.dirname(os.path.dirname(os.path.dirname(job.outputs[0])))
-            needs |= {subjects[folder] for folder in [f"{method}/subjects"] if folder in subjects}
-        result.append(needs)
-    return result
-
-
-def in_turns(jobs: list[Job], needs: list[set[int]], members: Mapping[str, int]) -> list[set[int]]:
-    """Return what jobs wait for when those that share an allocation run one after the other.
-
-    Parameters
-    ----------
-    members
-        Group -> jobs in an allocation, at the most.
-    """
-    result, lines = [set(own) for own in needs], Counter[str]()
-    last: dict[str, int] = {}
-    for number, job in enumerate(jobs):
-        if not job.group:
-            continue
-        if lines[job.group] % members.get(job.group, 1):
-            result[number].add(last[job.group])
-        lines[job.group] += 1
-        last[job.group] = number
-    return result
-
-
-def expected_of(jobs: list[Job], needs: list[set[int]]) -> list[bool]:
-    """Tell which jobs will run if the adapters behind a pending checkpoint keep their images."""
-    expected: dict[int, bool] = {}
-
-    def will_run(number: int) -> bool:
-        if number not in expected:
-            job = jobs[number]
-            follows = job.reason.startswith(FOLLOWS) and ";" not in job.reason
-            if not follows or job.rule == "subjects":
-                expected[number] = True
-            elif PENDING in job.inputs:
-                expected[number] = False
-            else:
-                expected[number] = any(will_run(other) for other in needs[number])
-        return expected[number]
-
-    return [will_run(number) for number in range(len(jobs))]
-
-
 def why(reason: str) -> list[str]:
     """Return what made a job stale, in plain words: of changed params the keys and values, code by that name."""
     words = []
@@ -218,51 +142,6 @@ def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     return pairs
 
 
-def wall_time(jobs: list[Job], needs: list[set[int]], gpus: int, cores: int) -> float:
-    """Return the seconds until the last job ends, with jobs started as soon as they can.
-
-    Parameters
-    ----------
-    gpus
-        Jobs with a GPU at once, on a cluster that runs the others as they come; 0: this machine runs all jobs.
-    cores
-        This machine's.
-    """
-    waits = [set(own) for own in needs]
-    followers: list[list[int]] = [[] for _ in jobs]
-    for number, own in enumerate(needs):
-        for other in own:
-            followers[other].append(number)
-    ready = [number for number, own in enumerate(waits) if not own]
-    free = {"gpu": gpus, "cpu": cores, "cluster": len(jobs)}
-    running: list[tuple[float, int]] = []
-    now = 0.0
-
-    def takes(job: Job) -> tuple[str, int]:
-        if not gpus:
-            return "cpu", min(job.cores, cores)
-        return ("gpu" if job.gpu else "cluster"), 1
-
-    while ready or running:
-        later = []
-        for number in ready:
-            pool, amount = takes(jobs[number])
-            if free[pool] >= amount:
-                free[pool] -= amount
-                heapq.heappush(running, (now + jobs[number].seconds, number))
-            else:
-                later.append(number)
-        now, done = heapq.heappop(running)
-        pool, amount = takes(jobs[done])
-        free[pool] += amount
-        for number in followers[done]:
-            waits[number].discard(done)
-            if not waits[number]:
-                later.append(number)
-        ready = later
-    return now
-
-
 def tell(jobs: list[Job], cluster: bool, cores: int, members: Mapping[str, int] | None = None) -> str:
     """Return the plan as text; `members` as in `in_turns`."""
     if not jobs:
@@ -284,7 +163,7 @@ def tell(jobs: list[Job], cluster: bool, cores: int, members: Mapping[str, int] 
         row = [rule, f"{len(own):,}", *([f"{len(likely):,}"] if maybe else []), time, "; ".join(told)]
         rows.append(row if all(jobs[number].measured for number in own) else [*row[:-2], f"{row[-2]}*", row[-1]])
     lines = [as_table(head, rows)]
-    likely_jobs, likely_needs = _only(jobs, needs, expected)
+    likely_jobs, likely_needs = only(jobs, needs, expected)
     lines += ["", *_total("In all", likely_jobs, likely_needs, cluster, cores)]
     if maybe:
         lines += _total("At the most", jobs, needs, cluster, cores)
@@ -321,12 +200,6 @@ def _total(name: str, jobs: list[Job], needs: list[set[int]], cluster: bool, cor
         wall = as_time(wall_time(jobs, needs, 0, cores))
         spent = f"{(gpu + other) / 3600:,.2f} hours of jobs, {wall} on {cores} cores."
     return [f"{name}: {len(jobs):,} jobs, {spent} Disk: {disk / 1e9:,.1f} GB."]
-
-
-def _only(jobs: list[Job], needs: list[set[int]], chosen: list[bool]) -> tuple[list[Job], list[set[int]]]:
-    """Return some of the jobs, with what they wait for renumbered."""
-    position = {number: place for place, number in enumerate(n for n, own in enumerate(chosen) if own)}
-    return [jobs[n] for n in position], [{position[o] for o in needs[n] if o in position} for n in position]
 
 
 def as_time(seconds: float) -> str:

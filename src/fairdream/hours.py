@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairdream.benchmarks import last_record
+from fairdream.benchmarks import asks_gpu, read, seconds
 from fairdream.files import write_text
 from fairdream.methods import METHODS, base_of
 
@@ -15,10 +14,7 @@ STAGES = ("finetune", "generate", "score", "pretrain", "retrain")
 
 def hours(benchmarks: str, markdown: str) -> None:
     """Write the time of all jobs whose benchmark files lie in a folder; the last run of each job counts."""
-    records = []
-    for path in sorted(Path(benchmarks).glob("*/*.jsonl")):
-        if record := last_record(path):
-            records.append({"rule": record.get("rule_name", path.parent.name), **record})
+    records = [record for _, record in read(benchmarks)]
     unit = HOURS if sum(record["s"] for record in records) >= 10 * HOURS.seconds else MINUTES
     write_text(
         markdown, "\n".join([*_total(records, unit), *_by_rule(records, unit), *_by_method(records, unit)]) + "\n"
@@ -40,17 +36,11 @@ class Unit(NamedTuple):
 HOURS, MINUTES = Unit("hours", 3600), Unit("minutes", 60)
 
 
-def _asks_gpu(record: dict[str, Any]) -> bool:
-    return bool(record.get("resources", {}).get("gpu"))
-
-
 def _total(records: list[dict[str, Any]], unit: Unit) -> list[str]:
-    seconds = {True: 0.0, False: 0.0}
-    for record in records:
-        seconds[_asks_gpu(record)] += record["s"]
+    gpu, others = seconds(records)
     return [
-        f"{len(records):,} jobs: {unit.of(seconds[True])} {unit.name} of jobs that ask for a GPU, "
-        f"{unit.of(seconds[False])} of others; what they took one after the other, as Snakemake's benchmark files have "
+        f"{len(records):,} jobs: {unit.of(gpu)} {unit.name} of jobs that ask for a GPU, "
+        f"{unit.of(others)} of others; what they took one after the other, as Snakemake's benchmark files have "
         "it. What another bias or an earlier run had made already counts nothing.",
         "",
     ]
@@ -59,13 +49,13 @@ def _total(records: list[dict[str, Any]], unit: Unit) -> list[str]:
 def _by_rule(records: list[dict[str, Any]], unit: Unit) -> list[str]:
     rules = defaultdict(list)
     for record in records:
-        rules[record["rule"]].append(record)
+        rules[record["rule_name"]].append(record)
     lines = [f"## By rule, in {unit.name}", "", "| Rule | Asks for a GPU | Jobs | All jobs | Longest job |"]
     lines.append("| --- | --- | ---: | ---: | ---: |")
     for rule, own in sorted(rules.items(), key=lambda item: -sum(record["s"] for record in item[1])):
-        seconds = [record["s"] for record in own]
-        gpu = "yes" if any(map(_asks_gpu, own)) else "no"
-        lines.append(f"| {rule} | {gpu} | {len(own):,} | {unit.of(sum(seconds))} | {unit.of(max(seconds))} |")
+        took = [record["s"] for record in own]
+        gpu = "yes" if any(map(asks_gpu, own)) else "no"
+        lines.append(f"| {rule} | {gpu} | {len(own):,} | {unit.of(sum(took))} | {unit.of(max(took))} |")
     return [*lines, ""]
 
 
@@ -74,8 +64,8 @@ def _by_method(records: list[dict[str, Any]], unit: Unit) -> list[str]:
     found: dict[tuple[str, str], float] = defaultdict(float)
     for record in records:
         method = record.get("wildcards", {}).get("method")
-        if record["rule"] in STAGES and method:
-            found[base_of(method), record["rule"]] += record["s"]
+        if record["rule_name"] in STAGES and method:
+            found[base_of(method), record["rule_name"]] += record["s"]
     lines = [f"## By method, in {unit.name}", "", "| Method | " + " | ".join(STAGES) + " | sum |"]
     lines.append("| --- |" + " ---: |" * (len(STAGES) + 1))
     for method in [name for name in METHODS if any((name, stage) in found for stage in STAGES)]:

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from fairdream import plan
-from fairdream.benchmarks import last_record
+from fairdream.benchmarks import read
 from fairdream.config import Config
 from fairdream.methods import base_of, method_of
 
@@ -115,8 +115,7 @@ class Rates:
         self.measured = 0
         self._kinds: dict[tuple[str, str], list[float]] = defaultdict(list)
         self._rules: dict[str, list[float]] = defaultdict(list)
-        for path in sorted(Path(config.results, "benchmarks").glob("*/*.jsonl")):
-            record = last_record(path)
+        for _, record in read(Path(config.results, "benchmarks")):
             if "params" not in record:
                 continue
             self.measured += 1

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fairdream import forecast, planned, sections, spent
+from fairdream import forecast, planned, sections, spent, timeline
 from fairdream.config import load_config
-from fairdream.forecast import FOLLOWS, Job
 from fairdream.rates import ANY, DEFAULTS, SIZES, Rates, work
+from fairdream.timeline import FOLLOWS, Job
 
 ROOT = Path(__file__).resolve().parents[2]
 LORA = {"dataset": "waterdigits", "bias": "original", "method": "lora"}
@@ -134,32 +134,32 @@ def job(
 def test_the_wall_time_is_that_of_the_longest_way_or_of_the_few_machines():
     jobs = [job("a", [], ["a"], 10), job("b", ["a"], ["b"], 20), job("c", ["b"], ["c"], 5)]
     jobs += [job("d", ["a"], [f"d{number}"], 20) for number in range(3)]
-    needs = forecast.needs_of(jobs)
-    assert forecast.wall_time(jobs, needs, 0, 100) == 35
-    assert forecast.wall_time(jobs, needs, 0, 1) == 95
+    needs = timeline.needs_of(jobs)
+    assert timeline.wall_time(jobs, needs, 0, 100) == 35
+    assert timeline.wall_time(jobs, needs, 0, 1) == 95
     # a; b beside d; d beside d; c
-    assert forecast.wall_time(jobs, needs, 0, 2) == 55
+    assert timeline.wall_time(jobs, needs, 0, 2) == 55
 
 
 def test_on_a_cluster_only_gpus_are_waited_for():
     jobs = [job("a", [], [f"a{n}"], 10, gpu=True) for n in range(4)] + [job("b", [], [f"b{n}"], 10) for n in range(4)]
-    needs = forecast.needs_of(jobs)
-    assert forecast.wall_time(jobs, needs, 2, 1) == 20
-    assert forecast.wall_time(jobs, needs, 1, 1) == 40
-    assert forecast.wall_time(jobs, needs, 4, 1) == 10
+    needs = timeline.needs_of(jobs)
+    assert timeline.wall_time(jobs, needs, 2, 1) == 20
+    assert timeline.wall_time(jobs, needs, 1, 1) == 40
+    assert timeline.wall_time(jobs, needs, 4, 1) == 10
     # on this machine its core is
-    assert forecast.wall_time(jobs, needs, 0, 1) == 80
+    assert timeline.wall_time(jobs, needs, 0, 1) == 80
 
 
 def test_jobs_of_one_allocation_take_turns_on_its_gpu():
     jobs = [job("a", [], [f"a{n}"], 10, gpu=True, group="mates") for n in range(4)]
-    needs = forecast.needs_of(jobs)
-    assert forecast.wall_time(jobs, needs, 64, 1) == 10
+    needs = timeline.needs_of(jobs)
+    assert timeline.wall_time(jobs, needs, 64, 1) == 10
     # two allocations of two, then one of three and another of one
-    assert forecast.wall_time(jobs, forecast.in_turns(jobs, needs, {"mates": 2}), 64, 1) == 20
-    assert forecast.wall_time(jobs, forecast.in_turns(jobs, needs, {"mates": 3}), 64, 1) == 30
+    assert timeline.wall_time(jobs, timeline.in_turns(jobs, needs, {"mates": 2}), 64, 1) == 20
+    assert timeline.wall_time(jobs, timeline.in_turns(jobs, needs, {"mates": 3}), 64, 1) == 30
     assert "30 s with 64 GPUs" in forecast.tell(jobs, cluster=True, cores=2, members={"mates": 3})
-    assert forecast.in_turns(jobs, needs, {}) == needs
+    assert timeline.in_turns(jobs, needs, {}) == needs
 
 
 def test_adapters_behind_a_checkpoint_are_expected_to_stay():
@@ -172,9 +172,9 @@ def test_adapters_behind_a_checkpoint_are_expected_to_stay():
         job("generate", ["r/d/b/m/adapters/x/w"], ["x"], reason=f"{FOLLOWS}: r/d/b/m/adapters/x/w"),
         job("generate", ["r/d/b/m/adapters/y/w"], ["y"]),
     ]
-    needs = forecast.needs_of(jobs)
+    needs = timeline.needs_of(jobs)
     assert needs == [set(), {0}, {0}, {0}, {1}, {2}]
-    assert forecast.expected_of(jobs, needs) == [True, False, True, True, False, True]
+    assert timeline.expected_of(jobs, needs) == [True, False, True, True, False, True]
     told = forecast.tell(jobs, cluster=False, cores=2)
     assert "In all: 4 jobs" in told
     assert "At the most: 6 jobs" in told
