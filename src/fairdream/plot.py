@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fairdream.files import atomic
-from fairdream.images import open_rgb, read_pngs
+from fairdream.images import read_pngs
+from fairdream.sheets import Frame, draw_sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,10 +31,10 @@ def contact_sheet(split: str, selected: str, figure: str, columns: int) -> None:
     rows = []
     for group in sorted({*real["group"], *chosen["group"]}):
         own = real[real["group"] == group].head(columns)
-        frames: list[tuple[str, Any]] = [(REAL, path) for path in _paths(own)]
-        frames += [("white", None)] * (columns - len(frames))
-        rows.append((group, frames + [(GENERATED, png) for png in _drawn(chosen, group, columns)]))
-    _sheet(rows, "training images (red) and generated ones (yellow)", figure)
+        frames = [Frame(REAL, path) for path in _paths(own)]
+        frames += [Frame("white", None)] * (columns - len(frames))
+        rows.append((group, frames + [Frame(GENERATED, png) for png in _drawn(chosen, group, columns)]))
+    draw_sheet(rows, "training images (red) and generated ones (yellow)", figure)
 
 
 def compare(split: str, selections: list[str], titles: list[str], figure: str, group: str, columns: int) -> None:
@@ -44,10 +43,10 @@ def compare(split: str, selections: list[str], titles: list[str], figure: str, g
 
     real = pd.read_parquet(split)
     real = real[(real["split"] == "train") & (real["group"] == group)].head(columns)
-    rows: list[tuple[str, list[tuple[str, Any]]]] = [("training", [(REAL, path) for path in _paths(real)])]
+    rows = [("training", [Frame(REAL, path) for path in _paths(real)])]
     for path, title in zip(selections, titles, strict=True):
-        rows.append((title, [(GENERATED, png) for png in _drawn(pd.read_parquet(path), group, columns)]))
-    _sheet(rows, group, figure)
+        rows.append((title, [Frame(GENERATED, png) for png in _drawn(pd.read_parquet(path), group, columns)]))
+    draw_sheet(rows, group, figure)
 
 
 def clusters(index: str, figure: str, columns: int) -> None:
@@ -62,9 +61,9 @@ def clusters(index: str, figure: str, columns: int) -> None:
     rows = []
     for subject in sorted(sizes):
         members = json.loads(Path(index).with_name(f"{subject}.json").read_text(encoding="utf-8"))["images"]
-        frames = [(REAL, Path(image["path"])) for image in members[:columns]]
+        frames = [Frame(REAL, Path(image["path"])) for image in members[:columns]]
         rows.append((f"{subject}\n{len(members)} images", frames))
-    _sheet(rows, "what each adapter learns", figure)
+    draw_sheet(rows, "what each adapter learns", figure)
 
 
 def _paths(rows: pd.DataFrame) -> list[Path]:
@@ -76,31 +75,3 @@ def _drawn(chosen: pd.DataFrame, group: str, count: int) -> list[bytes]:
     own = chosen[chosen["group"] == group].sort_values("id")
     own = own.iloc[:: max(1, len(own) // count)].head(count)
     return [read_pngs(shard)[name] for name, shard in zip(own["id"], own["shard"], strict=True)]
-
-
-def _sheet(rows: Sequence[tuple[str, list[tuple[str, Any]]]], title: str, figure: str) -> None:
-    """Draw rows of (frame colour, image) with their names."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    width = max(len(frames) for _, frames in rows)
-    canvas, axes = plt.subplots(len(rows), width, figsize=(1.1 * width + 1.2, 1.25 * len(rows) + 0.4), squeeze=False)
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-        axis.set_frame_on(False)
-    for row, (name, frames) in zip(axes, rows, strict=True):
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center")
-        for axis, (color, source) in zip(row, frames, strict=False):
-            if source is None:
-                continue
-            axis.imshow(open_rgb(source))
-            axis.set_frame_on(True)
-            for spine in axis.spines.values():
-                spine.set(color=color, linewidth=2)
-    canvas.suptitle(title)
-    canvas.tight_layout()
-    with atomic(figure) as path:
-        canvas.savefig(path, dpi=110)
-    plt.close(canvas)

@@ -16,6 +16,7 @@ from fairdream.identity import seed_of
 from fairdream.images import iter_pngs, open_rgb, read_pngs
 from fairdream.job import LOGGER
 from fairdream.likeness import kernel_distance, mean_similarity, vendi_score
+from fairdream.sheets import Frame, draw_sheet
 
 if TYPE_CHECKING:
     import numpy as np
@@ -191,17 +192,17 @@ def _ranks(ranked: dict[str, pd.DataFrame], kept: set[str], config: QualityJob, 
         for what, part in (("best", table[:n]), ("cut", table[cut : cut + n]), ("worst", table[-n:])):
             pngs = {shard: read_pngs(shard) for shard in part["shard"].unique()}
             frames = [
-                ("seagreen" if name in kept else "firebrick", pngs[shard][name], f"{score:.3f}")
+                Frame("seagreen" if name in kept else "firebrick", pngs[shard][name], f"{score:.3f}")
                 for name, shard, score in part[["id", "shard", "score"]].to_numpy()
             ]
             rows.append((f"{group}\n{what}", frames))
-    _sheet(rows, title, figure)
+    draw_sheet(rows, title, figure)
 
 
 def _pairs(near: pd.DataFrame, real: pd.DataFrame, columns: int, title: str, figure: str) -> None:
     """Draw each group's closest pairs; near copies have a red frame."""
     path_of = {row.id: Path(row.folder, row.path) for row in real.itertuples()}
-    rows: list[tuple[str, list[tuple[str, Any, str]]]] = []
+    rows: list[tuple[str, list[Frame]]] = []
     for group, own in near.groupby("group"):
         closeness = own["nearest_cosine"] + own["nearest_correlation"]
         part = own.loc[closeness.sort_values(ascending=False, kind="stable").index]
@@ -210,34 +211,8 @@ def _pairs(near: pd.DataFrame, real: pd.DataFrame, columns: int, title: str, fig
         above, below = [], []
         for row in part.itertuples():
             color = "firebrick" if row.copy else "silver"
-            above.append((color, pngs[row.shard][row.id], f"{row.nearest_cosine:.3f}  {row.nearest_correlation:.3f}"))
-            below.append((color, path_of[row.nearest], ""))
+            words = f"{row.nearest_cosine:.3f}  {row.nearest_correlation:.3f}"
+            above.append(Frame(color, pngs[row.shard][row.id], words))
+            below.append(Frame(color, path_of[row.nearest]))
         rows += [(f"{group}\n{own['copy'].sum()} of {len(own)}", above), ("training", below)]
-    _sheet(rows, f"{title}\n(cosine, correlation; red: near copy)", figure)
-
-
-def _sheet(rows: list[tuple[str, list[tuple[str, Any, str]]]], title: str, figure: str) -> None:
-    """Draw rows of (frame colour, image, words below) with their names."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    width = max(len(frames) for _, frames in rows)
-    canvas, axes = plt.subplots(len(rows), width, figsize=(1.1 * width + 1.4, 1.25 * len(rows) + 0.7), squeeze=False)
-    for axis in axes.flat:
-        axis.set(xticks=[], yticks=[])
-        axis.set_frame_on(False)
-    for line, (name, frames) in zip(axes, rows, strict=True):
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
-        for axis, (color, source, words) in zip(line, frames, strict=False):
-            axis.imshow(open_rgb(source))
-            axis.set_frame_on(True)
-            axis.set_xlabel(words, fontsize=6, labelpad=1)
-            for spine in axis.spines.values():
-                spine.set(color=color, linewidth=2)
-    canvas.suptitle(title, fontsize=10)
-    canvas.tight_layout()
-    with atomic(figure) as path:
-        canvas.savefig(path, dpi=110)
-    plt.close(canvas)
+    draw_sheet(rows, f"{title}\n(cosine, correlation; red: near copy)", figure)

@@ -16,6 +16,7 @@ from fairdream import curves, plot
 from fairdream.ablate import AblateJob, ablate
 from fairdream.cost import CostJob, cost, measured_hours
 from fairdream.methods import METHODS
+from fairdream.sheets import Frame, draw_sheet
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def test_histograms_count_all_and_kept_images_and_mark_the_lowest_kept_score(tmp
 
 def test_sheets_frame_real_and_generated_images_and_leave_gaps_where_there_are_none(tmp_path, monkeypatch):
     sheets = []
-    monkeypatch.setattr(plot, "_sheet", lambda rows, title, figure: sheets.append(rows))
+    monkeypatch.setattr(plot, "draw_sheet", lambda rows, title, figure: sheets.append(rows))
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(png((number, 0, 0)))
     split = pd.DataFrame({"path": [f"{n}.png" for n in range(3)], "folder": str(tmp_path), "group": ["g", "g", "h"]})
@@ -103,22 +104,22 @@ def test_sheets_frame_real_and_generated_images_and_leave_gaps_where_there_are_n
     paths = str(tmp_path / "split.parquet"), str(tmp_path / "chosen.parquet")
     plot.contact_sheet(*paths, "sheet.png", columns=2)
     # one training image and a gap, then every second of four images; a group without generated ones has none
-    real = (plot.REAL, tmp_path / "0.png")
-    generated = [(plot.GENERATED, "image 0"), (plot.GENERATED, "image 2")]
-    assert sheets[0][0] == ("g", [real, ("white", None), *generated])
-    assert sheets[0][1] == ("h", [(plot.REAL, tmp_path / "2.png"), ("white", None)])
+    real, gap = Frame(plot.REAL, tmp_path / "0.png"), Frame("white", None)
+    generated = [Frame(plot.GENERATED, "image 0"), Frame(plot.GENERATED, "image 2")]
+    assert sheets[0][0] == ("g", [real, gap, *generated])
+    assert sheets[0][1] == ("h", [Frame(plot.REAL, tmp_path / "2.png"), gap])
     plot.compare(paths[0], [paths[1]], ["LoRA"], "compare.png", "g", columns=2)
     assert sheets[1] == [("training", [real]), ("LoRA", generated)]
     members = [{"path": str(tmp_path / f"{n}.png")} for n in range(3)]
     (tmp_path / "g-c00.json").write_text(json.dumps({"images": members}))
     (tmp_path / "index.json").write_text(json.dumps({"g-c00": 3}))
     plot.clusters(str(tmp_path / "index.json"), "clusters.png", columns=2)
-    assert sheets[2] == [("g-c00\n3 images", [real, (plot.REAL, tmp_path / "1.png")])]
+    assert sheets[2] == [("g-c00\n3 images", [real, Frame(plot.REAL, tmp_path / "1.png")])]
 
 
 def test_a_sheet_is_a_picture_with_the_frames_colours(tmp_path):
-    frames = [(plot.REAL, png((0, 0, 255))), ("white", None), (plot.GENERATED, png((0, 255, 0)))]
-    plot._sheet([("row", frames)], "title", str(tmp_path / "sheet.png"))
+    frames = [Frame("red", png((0, 0, 255))), Frame("white", None), Frame("gold", png((0, 255, 0)))]
+    draw_sheet([("row", frames)], "title", str(tmp_path / "sheet.png"))
     pixels = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).reshape(-1, 3).tolist()
     found = {tuple(pixel) for pixel in pixels}
     assert {(0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 215, 0)} <= found
