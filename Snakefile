@@ -40,7 +40,7 @@ include: "rules/audits.smk"
 
 # Seconds of work each: a cluster job would cost more than it does. By the names that a module may have given them.
 LOCAL_RULES = """
-    all figures audit_data audit audits distinct fetch_dataset fetch_data fetch_model waterdigits split centroids
+    all figures audit_data audit audit_page audits distinct fetch_dataset fetch_data fetch_model waterdigits split centroids
     select evaluate export check_data tables tabulate table2 cost ablate uncertainty contact_sheet compare clusters
     scores bias_curves cost_curve page hours provenance training_curves report_parts adapters_card images_card
 """.split()
@@ -80,6 +80,7 @@ rule report_parts:
         pages=pages_to_report,
         figures=all_figures,
         curves=curves_of_adapters(),
+        audits=audits_to_report,
 
 
 # Is my data biased: of each data set, before any job with a GPU.

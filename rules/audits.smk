@@ -8,7 +8,13 @@ rule audit:
         groups="<results>/{dataset}/audit.csv",
         association="<results>/{dataset}/audit.bias.csv",
         markdown="<results>/{dataset}/audit.md",
-        figure="<results>/figures/groups-{dataset}.png",
+        figure=report(
+            "<results>/figures/groups-{dataset}.png",
+            caption="../workflow/report/groups.rst",
+            category="Audits",
+            subcategory="Training sets",
+            labels=label("Audit", "Groups"),
+        ),
     log:
         "<logs>/audit/{dataset}.log",
     benchmark:
@@ -26,6 +32,36 @@ rule audit:
         "Auditing the training sets of {wildcards.dataset}"
     script:
         "../workflow/scripts/audit.py"
+
+
+rule audit_page:
+    input:
+        markdown="<results>/{dataset}/audit.md",
+    output:
+        html=report(
+            "<results>/{dataset}/audit.html",
+            caption="../workflow/report/audit.rst",
+            category="Audits",
+            subcategory="Training sets",
+            labels=label("Audit", "Is it biased?"),
+        ),
+    log:
+        "<logs>/page/audit-{dataset}.log",
+    benchmark:
+        "<benchmarks>/page/audit-{dataset}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1_000 * attempt,
+        runtime=10,
+    params:
+        cfg=section("audit_page"),
+        code=code("page.py"),
+    message:
+        "Page of the audit of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/page.py"
 
 
 rule thumbnails:
@@ -140,10 +176,28 @@ rule quality:
         images=shards_of("images"),
         scores=shards_of("scores"),
     output:
-        csv="<results>/{dataset}/{bias}/{method}/quality.csv",
+        csv=report(
+            "<results>/{dataset}/{bias}/{method}/quality.csv",
+            caption="../workflow/report/csv.rst",
+            category="Audits",
+            subcategory=of_run,
+            labels=label("Audit", "Numbers"),
+        ),
         summary="<results>/{dataset}/{bias}/{method}/quality.json",
-        sheet="<results>/figures/quality-{dataset}-{bias}-{method}.png",
-        pairs="<results>/figures/copies-{dataset}-{bias}-{method}.png",
+        sheet=report(
+            "<results>/figures/quality-{dataset}-{bias}-{method}.png",
+            caption="../workflow/report/quality.rst",
+            category="Audits",
+            subcategory=of_run,
+            labels=label("Audit", "Best, cut and worst"),
+        ),
+        pairs=report(
+            "<results>/figures/copies-{dataset}-{bias}-{method}.png",
+            caption="../workflow/report/copies.rst",
+            category="Audits",
+            subcategory=of_run,
+            labels=label("Audit", "Closest pairs"),
+        ),
     log:
         "<logs>/quality/{dataset}-{bias}-{method}.log",
     benchmark:

@@ -24,6 +24,7 @@ from fairdream.errors import UserError
 from fairdream.identity import code_digest
 from fairdream.methods import METHODS, method_of
 from fairdream.page import PAGES
+from fairdream.params import read_by
 
 
 def checked_config():
@@ -107,7 +108,7 @@ wildcard_constraints:
 
 def section(stage):
     """Return params: what a job of this stage reads of the configuration, a function of its wildcards alone."""
-    return lambda wildcards: sections.read_by(CONFIG, stage, dict(wildcards))
+    return lambda wildcards: read_by(CONFIG, stage, dict(wildcards))
 
 
 def code(script):
@@ -187,7 +188,7 @@ def adapters_to_train():
         if job.rule.name == rules.finetune.rule.name:
             names = job.wildcards_dict
             method = found.setdefault(f"{names['dataset']}/{names['bias']}/{names['method']}", {})
-            method[names["subject"]] = sections.read_by(CONFIG, "finetune", dict(names))
+            method[names["subject"]] = read_by(CONFIG, "finetune", dict(names))
     return found
 
 
@@ -267,13 +268,20 @@ def selections_to_compare(wildcards):
     ]
 
 
+def audited_images():
+    """Return data set, bias and method of all images that an audit looks at."""
+    return [
+        (dataset, bias, method)
+        for dataset in CONFIG.datasets
+        for bias in plan.biases(CONFIG)
+        for method in plan.methods_at(CONFIG, dataset, bias)
+        if method_of(method).synthetic and not method_of(method).stage1_of
+    ]
+
+
 def all_audits(wildcards):
     names = [f"{dataset}/audit.md" for dataset in CONFIG.datasets]
-    for dataset in CONFIG.datasets:
-        for bias in plan.biases(CONFIG):
-            for method in plan.methods_at(CONFIG, dataset, bias):
-                row = method_of(method)
-                names += [f"{dataset}/{bias}/{method}/quality.csv"] if row.synthetic and not row.stage1_of else []
+    names += [f"{dataset}/{bias}/{method}/quality.csv" for dataset, bias, method in audited_images()]
     return [f"{CONFIG.results}/{name}" for name in names]
 
 

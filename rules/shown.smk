@@ -50,12 +50,24 @@ def pages_to_report(wildcards):
     return [f"{CONFIG.results}/tables/{name}.html" for name in names]
 
 
+def audits_to_report(wildcards):
+    """Return the audits of the training sets, and of images whose scores Table 1's run has.
+
+    FFR's images are selected without CLIP: scoring them takes a GPU, so they are shown where `audits` was asked for.
+    """
+    names = [f"{CONFIG.results}/{dataset}/audit.html" for dataset in CONFIG.datasets]
+    for dataset, bias, method in audited_images():
+        audit = at(f"{dataset}/{bias}/{method}", "quality.csv")
+        names += [audit] if method_of(method).selection == "clip" or Path(audit).is_file() else []
+    return names
+
+
 def of_run(wildcards):
     """Return the subcategory of the report in which a data set's results at one bias are."""
     return f"{wildcards.dataset}, bias {wildcards.bias}"
 
 
-def label(kind):
+def label(kind, *words):
     """Return the label of a result in the report: its kind, and what sets it apart from all others of that kind.
 
     One label each: where two alternate, Snakemake's viewer makes a switch of them and fails when a pair lacks one.
@@ -63,9 +75,9 @@ def label(kind):
 
     def of(wildcards):
         names = dict(wildcards)
-        words = [method_of(names["method"]).title] if "method" in names else []
-        words += [names[key] for key in ("group", "dataset", "bias") if key in names]
-        return {kind: " · ".join(words)}
+        own = [method_of(names["method"]).title] if "method" in names else []
+        own += [names[key] for key in ("group", "dataset", "bias") if key in names]
+        return {kind: " · ".join([*words, *own])}
 
     return of
 

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from fairdream import planned, sections
+from fairdream import params, planned
 from fairdream.errors import UserError
 from fairdream.rates import Rates, work
 from fairdream.timeline import FOLLOWS, Job, expected_of, in_turns, needs_of, only, wall_time
@@ -85,7 +85,7 @@ def jobs_of(listener: Listener, groups: Mapping[str, str]) -> list[Job]:
         rule, wildcards = record.rule_name, record.wildcards
         if rule in TARGETS:
             continue
-        values = sections.read_by(config, rule, wildcards) if hasattr(sections, rule) else {}
+        values = params.read_by(config, rule, wildcards) if rule in params.STAGES else {}
         own = work(config, rule, wildcards, values)
         jobs.append(
             Job(

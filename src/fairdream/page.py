@@ -63,13 +63,14 @@ def page(markdown: str, html: str, title: str) -> None:
 
 
 def render(markdown: str, title: str) -> str:
-    """Return Markdown as a whole HTML document."""
+    """Return Markdown as a whole HTML document, with its title above where it has no first heading of its own."""
     from markdown_it import MarkdownIt
 
     body = MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown)
     body = body.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
     title = html.escape(title)
+    heading = "" if body.startswith("<h1>") else f"<h1>{title}</h1>\n"
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-        f"<style>{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{body}</body>\n</html>\n"
+        f"<style>{STYLE}</style>\n</head>\n<body>\n{heading}{body}</body>\n</html>\n"
     )

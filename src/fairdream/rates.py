@@ -71,7 +71,7 @@ def work(config: Config, rule: str, wildcards: dict[str, str], values: dict[str,
     wildcards
         The job's, by name.
     values
-        What it reads of the configuration (`fairdream.sections`): now, or when it ran.
+        What it reads of the configuration (`fairdream.params`): now, or when it ran.
     """
     method = base_of(wildcards["method"]) if "method" in wildcards else ""
     if rule == "finetune":

@@ -1,45 +1,21 @@
-"""What each job reads of the configuration: plain values, resolved for its data set, bias and method.
+"""What the jobs from data set to metrics read of the configuration, resolved for data set, bias and method.
 
-These dictionaries are the rules' params, so they decide what reruns: a value that a job does not use must not be in
-its dictionary, and every value that changes its result must be. `as_params` sorts their keys, because Snakemake
-compares text.
+See `fairdream.params`. Jobs that tell of what these made: `fairdream.told`.
 """
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import re
 from typing import Any
 
 from fairdream import plan
-from fairdream.advice import advice
 from fairdream.bias import attribute_of, label_of
 from fairdream.config import Config, FfrPrompts
 from fairdream.identity import seed_of
 from fairdream.methods import base_of, method_of
-from fairdream.told import adapters_card, card_of, hours, page, provenance  # noqa: F401 (read_by finds them here)
 
 Values = dict[str, Any]
-ADAPTERS = {None: "no adapter", "group": "an adapter a group", "cluster": "an adapter a cluster of a group"}
-
-
-def as_params(values: Any) -> Any:
-    """Return the values with the keys of every dictionary sorted, so that their order in the file says nothing."""
-    if isinstance(values, dict):
-        return {key: as_params(values[key]) for key in sorted(values)}
-    return [as_params(value) for value in values] if isinstance(values, list) else values
-
-
-def read_by(config: Config, stage: str, wildcards: dict[str, str]) -> Values:
-    """Return what a job of a stage reads: the value of this module's function of that name, for the job's wildcards."""
-    function = globals()[stage]
-    names = inspect.signature(function).parameters.values()
-    if any(name.kind is inspect.Parameter.VAR_KEYWORD for name in names):
-        given = wildcards
-    else:
-        given = {name.name: wildcards[name.name] for name in names if name.name != "config"}
-    return as_params(function(config, **given))
 
 
 def fetch_model(config: Config, role: str) -> Values:
@@ -112,7 +88,7 @@ def finetune(config: Config, dataset: str, bias: str, method: str, subject: str)
     token = config.finetune.token if method_of(method).token else None
     prompts = config.datasets[dataset].prompts
     group = "-".join(subject.split("-")[:2])
-    prompt = _fill(config, dataset, prompts.subject if token else prompts.group, group, token)
+    prompt = fill(config, dataset, prompts.subject if token else prompts.group, group, token)
     return {
         **config.finetune.of(base_of(method)).model_dump(),
         "prompt": prompt,
@@ -127,7 +103,7 @@ def generate(config: Config, dataset: str, bias: str, method: str, group: str) -
     guidance, negative = values.guidance_scale, ""
     token = config.finetune.token if row.token else None
     if bias != plan.ANY_BIAS and plan.is_swapped_prompt(config, dataset, bias, method, group):
-        prompt = _fill(config, dataset, prompts.swapped, group, None)
+        prompt = fill(config, dataset, prompts.swapped, group, None)
         words = config.datasets[dataset].attributes
         others = [name for name in words if name != attribute_of(group)]
         if not row.mirrored:
@@ -135,7 +111,7 @@ def generate(config: Config, dataset: str, bias: str, method: str, group: str) -
         negative = ", ".join(prompts.negative.format(attribute=words[name]) for name in others)
         guidance = config.swap.guidance_scale or guidance
     else:
-        prompt = _fill(config, dataset, prompts.subject if token else prompts.group, group, token)
+        prompt = fill(config, dataset, prompts.subject if token else prompts.group, group, token)
     if row.own_prompts:
         assert prompts.ffr  # plan.check_plan
         several = _ffr_prompts(prompts.ffr, group, config.seed)
@@ -157,7 +133,7 @@ def generate(config: Config, dataset: str, bias: str, method: str, group: str) -
 
 def score(config: Config, dataset: str, group: str) -> Values:
     """Return the CLIP model and CLIP-Label's text."""
-    prompt = _fill(config, dataset, config.datasets[dataset].prompts.clip_label, group, None)
+    prompt = fill(config, dataset, config.datasets[dataset].prompts.clip_label, group, None)
     return {"clip": config.models.clip.model_dump(), "prompt": prompt}
 
 
@@ -230,131 +206,6 @@ def evaluate(config: Config, dataset: str, bias: str, **names: str) -> Values:
     }
 
 
-def export(config: Config, dataset: str, bias: str, method: str) -> Values:
-    """Return what a classifier's card tells."""
-    own, row = config.datasets[dataset], method_of(method)
-    synthetic = None
-    if row.synthetic:
-        kept = {"clip": f"the {config.select.fraction:.0%} with the highest CLIP score", "nongrey": "those not grey"}
-        synthetic = (
-            f"{config.generate.images_per_group:,} images a group drawn by {config.models.diffusion.id} with "
-            f"{ADAPTERS[row.subjects]}, of which {kept[row.selection]} were kept, then from the real training images"
-        )
-    encoder = config.models.encoder
-    return {
-        "attributes": own.attributes,
-        "bias": bias,
-        "dataset": dataset,
-        "encoder": encoder.name + (f", begun from {encoder.weights}" if encoder.weights else ""),
-        "labels": own.labels,
-        "method": row.title,
-        "origin": own.origin,
-        "synthetic": synthetic,
-        "train_counts": plan.training_counts(config, dataset, bias),
-    }
-
-
-def images_card(config: Config, dataset: str, bias: str, method: str) -> Values:
-    """Return what the card of a method's images tells."""
-    groups = {group: generate(config, dataset, bias, method, group) for group in plan.groups(config, dataset)}
-    return {
-        **card_of(config, dataset, bias, method),
-        "adapters": ADAPTERS[method_of(method).subjects],
-        "groups": groups,
-    }
-
-
-def tabulate(config: Config) -> Values:
-    """Return how tables are marked."""
-    return config.tables.model_dump()
-
-
-def cost(config: Config) -> Values:
-    """Return where the benchmarks lie."""
-    return {"benchmarks": f"{config.results}/benchmarks"}
-
-
-def ablate(config: Config) -> Values:
-    """Return the lines of the ablation table with their metrics."""
-    return {
-        "lines": [
-            {
-                "dataset": dataset,
-                "bias": bias,
-                "ablation": setting.ablation,
-                "setting": setting.name,
-                "metrics": [
-                    f"{config.results}/{setting.classifier.path(dataset, bias, seed)}.metrics.json"
-                    for seed in config.seeds
-                ],
-            }
-            for dataset in config.datasets
-            for bias in map(str, config.ablations.biases)
-            for setting in plan.ablations(config, dataset, bias)
-        ]
-    }
-
-
-def uncertainty(config: Config) -> Values:
-    """Return how intervals are drawn."""
-    return {**config.uncertainty.model_dump(), "seed": config.seed}
-
-
-def audit(config: Config, dataset: str) -> Values:
-    """Return what the audit of a training set compares with its counts."""
-    return advice(config, dataset)
-
-
-def thumbnails(config: Config) -> Values:
-    """Return nothing: a thumbnail is a mean."""
-    return {}
-
-
-def copies(config: Config) -> Values:
-    """Return when an image is a near copy."""
-    own = config.audits
-    return {
-        "embedding": own.copy_embedding,
-        "pixels": own.copy_pixels,
-        "quantile": own.copy_quantile,
-        "seed": config.seed,
-    }
-
-
-def texts(config: Config, dataset: str) -> Values:
-    """Return the CLIP model and the words of the zero-shot classes; an attribute's stand with every label's."""
-    own = config.datasets[dataset]
-    prompt, some = own.prompts, next(iter(own.attributes))
-    return {
-        "attributes": {
-            a: [_fill(config, dataset, prompt.group, f"{y}-{a}", None) for y in own.labels] for a in own.attributes
-        },
-        "clip": config.models.clip.model_dump(),
-        "labels": {y: [_fill(config, dataset, prompt.clip_label, f"{y}-{some}", None)] for y in own.labels},
-    }
-
-
-def quality(config: Config, dataset: str, bias: str, method: str) -> Values:
-    """Return how CLIP would rank the images, whatever selection the method has."""
-    names = {"dataset": dataset, "bias": bias, "method": method}
-    return {**select(config, dataset, bias, method, "clip"), "columns": 8, "names": names, "seed": config.seed}
-
-
-def distinct(config: Config) -> Values:
-    """Return nothing: near copies are named already."""
-    return {}
-
-
-def figure(config: Config) -> Values:
-    """Return the number of images of each kind in a row."""
-    return {"columns": 10}
-
-
-def compare(config: Config) -> Values:
-    """Return the rows of a comparison of methods."""
-    return {"columns": 20, "titles": [method_of(method).title for method in plan.compared_methods(config)]}
-
-
 def percent(name: str, word: str) -> float:
     """Return the share in a name such as ``alpha25``; 1 where the name is another."""
     return int(name.removeprefix(word)) / 100 if re.fullmatch(rf"{word}\d+", name) else 1.0
@@ -374,7 +225,8 @@ def _ffr_prompts(prompts: FfrPrompts, group: str, seed: int) -> list[str]:
     return sorted(filled, key=lambda text: seed_of("prompt", seed, text))
 
 
-def _fill(config: Config, dataset: str, template: str, group: str, token: str | None) -> str:
+def fill(config: Config, dataset: str, template: str, group: str, token: str | None) -> str:
+    """Return a prompt of the configuration with the words of a group's label and attribute."""
     own = config.datasets[dataset]
     return template.format(
         label=own.labels[label_of(group)], attribute=own.attributes[attribute_of(group)], token=token

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from fairdream import plan, sections
+from fairdream import params, plan
 from fairdream.audit import AuditJob, audit, clusters_for, measure, suggest, verdicts_of
 from fairdream.bias import aligned_groups
 from fairdream.config import validate_config
@@ -20,7 +20,7 @@ PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
 def job(dataset="waterbirds", edit=lambda raw: None) -> AuditJob:
     raw = copy.deepcopy(PAPER)
     edit(raw)
-    return AuditJob(**sections.read_by(validate_config(raw), "audit", {"dataset": dataset}))
+    return AuditJob(**params.read_by(validate_config(raw), "audit", {"dataset": dataset}))
 
 
 def counts_of(dataset: str, bias: str) -> pd.Series:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from fairdream import cards, sections
+from fairdream import cards, told
 from fairdream.cards import AdaptersCardJob, ImagesCardJob, images_card
 from fairdream.config import load_config
 from fairdream.images import encode_png, write_shard
@@ -35,7 +35,7 @@ def folder(tmp_path, config):
                 rows.append({"id": f"{group}/{group}/{index}", "image": encode_png(picture), "group": group})
             write_shard(path, rows, {"redrawn": "0"})
             shards += [str(path)] if stop == 2 else []
-    values = sections.images_card(config, "waterdigits", "original", "lora")
+    values = told.images_card(config, "waterdigits", "original", "lora")
     images_card(shards, str(folder / "README.md"), ImagesCardJob(**values))
     return folder
 
@@ -72,10 +72,10 @@ def test_datasets_reads_the_folder_as_the_card_says(folder, tmp_path):
 
 
 def test_a_swapped_group_and_prompts_without_end_are_told(config):
-    values = sections.images_card(config, "waterdigits", "0.999", "dreambooth")
+    values = told.images_card(config, "waterdigits", "0.999", "dreambooth")
     assert values["groups"]["even-water"]["negative_prompt"]
     assert not values["groups"]["even-land"]["negative_prompt"]
-    ffr = sections.images_card(config, "waterdigits", "any", "ffr")
+    ffr = told.images_card(config, "waterdigits", "any", "ffr")
     assert ffr["adapters"] == "no adapter"
     assert len(ffr["groups"]["even-land"]["prompts"]) == 5
 
@@ -91,5 +91,5 @@ def test_sizes_are_the_hub_s_words():
 
 def test_the_sections_are_what_the_cards_take(config):
     for method in ("lora", "clustered_dreambooth"):
-        values = sections.adapters_card(config, "waterdigits", "0.999", method)
+        values = told.adapters_card(config, "waterdigits", "0.999", method)
         assert AdaptersCardJob(**values).adapter_scale == config.generate.adapter_scale

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fairdream import forecast, planned, sections, spent, timeline
+from fairdream import forecast, params, planned, spent, timeline
 from fairdream.config import load_config
 from fairdream.rates import ANY, DEFAULTS, SIZES, Rates, work
 from fairdream.timeline import FOLLOWS, Job
@@ -23,7 +23,7 @@ def config(tmp_path):
 
 def benchmark(config, rule: str, seconds: float, wildcards: dict[str, str], **changed: object) -> Path:
     """Write the benchmark file of a job that ran with other values than the configuration's."""
-    values = {**sections.read_by(config, rule, wildcards), **changed}
+    values = {**params.read_by(config, rule, wildcards), **changed}
     path = Path(config.results, "benchmarks", rule, "-".join(wildcards.values()) + ".jsonl")
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {"rule_name": rule, "s": seconds, "wildcards": wildcards, "params": {"cfg": values}}
@@ -32,7 +32,7 @@ def benchmark(config, rule: str, seconds: float, wildcards: dict[str, str], **ch
 
 
 def seconds(config, rule: str, wildcards: dict[str, str]) -> float:
-    return Rates(config).seconds(work(config, rule, wildcards, sections.read_by(config, rule, wildcards)))
+    return Rates(config).seconds(work(config, rule, wildcards, params.read_by(config, rule, wildcards)))
 
 
 # ---- Rates
@@ -40,7 +40,7 @@ def seconds(config, rule: str, wildcards: dict[str, str]) -> float:
 
 def test_without_a_run_the_defaults_count(config):
     subject = {**LORA, "subject": "even-land"}
-    values = sections.read_by(config, "finetune", subject)
+    values = params.read_by(config, "finetune", subject)
     megapixels = values["steps"] * values["batch_size"] * values["resolution"] ** 2 / 1e6
     assert seconds(config, "finetune", subject) == pytest.approx(30 + 0.76 * megapixels)
     rates, own = Rates(config), work(config, "finetune", subject, values)
@@ -69,7 +69,7 @@ def test_an_adapter_that_the_store_had_says_nothing_of_its_training(config):
     history.parent.mkdir(parents=True)
     history.write_text("step,loss,learning_rate,images_per_second,peak_memory_mb\n50,1,1,40,1\n100,1,1,40,1\n")
     trained = 100 * 8 / 40
-    values = sections.read_by(config, "finetune", subject)
+    values = params.read_by(config, "finetune", subject)
     ratio = values["steps"] * values["batch_size"] / (100 * 8)
     assert seconds(config, "finetune", subject) == pytest.approx(trained * ratio)
 
@@ -84,7 +84,7 @@ def test_the_adapters_of_a_pool_share_its_time(config):
         # the first steps are slow: the model is loaded in them
         history.write_text("step,loss,learning_rate,images_per_second,peak_memory_mb\n50,1,1,20,1\n100,1,1,80,1\n")
     share = 50 * 8 / 20 + 50 * 8 / 80
-    values = sections.read_by(config, "finetune", {**LORA, "subject": "even-water"})
+    values = params.read_by(config, "finetune", {**LORA, "subject": "even-water"})
     ratio = values["steps"] * values["batch_size"] / (100 * 8)
     assert seconds(config, "finetune", {**LORA, "subject": "even-water"}) == pytest.approx(share * ratio)
 
@@ -102,7 +102,7 @@ def test_disk_is_what_such_files_take(config):
     folder.mkdir(parents=True)
     (folder / "000000-000050.parquet").write_bytes(bytes(5000))
     shard = {**LORA, "group": "even-land", "subject": "even-land", "shard": "000000-000200"}
-    own = work(config, "generate", shard, sections.read_by(config, "generate", shard))
+    own = work(config, "generate", shard, params.read_by(config, "generate", shard))
     assert Rates(config).bytes(own, shard) == pytest.approx(20_000)
 
 
@@ -110,7 +110,7 @@ def test_every_rule_s_work_can_be_told(config):
     names = {**LORA, "subject": "even-land", "group": "even-land", "shard": "000000-000010", "loss": "ce"}
     names |= {"selection": "clip", "recipe": "ft_all", "role": "clip", "seed": "0"}
     for rule in ("index", "embed", "finetune", "generate", "score", "select", "pretrain", "retrain", "evaluate"):
-        own = work(config, rule, names, sections.read_by(config, rule, names))
+        own = work(config, rule, names, params.read_by(config, rule, names))
         assert own.units > 0
         assert Rates(config).seconds(own) >= DEFAULTS.get(rule, ANY).start
 

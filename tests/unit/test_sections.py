@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fairdream import plan, sections
+from fairdream import params, plan, sections, told
 from fairdream.config import Config, validate_config
 from fairdream.methods import METHODS
 
@@ -24,7 +24,7 @@ def changed(edit=lambda raw: None) -> Config:
 
 def every_job(config: Config) -> dict[tuple, str]:
     """The text that Snakemake compares for each job of the run."""
-    jobs: dict[tuple, object] = {("tabulate",): sections.tabulate(config), ("waterdigits",): {}}
+    jobs: dict[tuple, object] = {("tabulate",): told.tabulate(config), ("waterdigits",): {}}
     for role in ("diffusion", "clip", "encoder"):
         jobs["fetch_model", role] = sections.fetch_model(config, role)
     for dataset in config.datasets:
@@ -52,7 +52,7 @@ def every_job(config: Config) -> dict[tuple, str]:
                         trained = (*here, shard.subject)
                         jobs["finetune", *trained] = sections.finetune(config, *trained)
                         jobs["subjects", *here] = sections.subjects(config, *here)
-    return {key: repr(sections.as_params(value)) for key, value in jobs.items()}
+    return {key: repr(params.as_params(value)) for key, value in jobs.items()}
 
 
 BASE = every_job(changed())
