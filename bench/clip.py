@@ -22,8 +22,8 @@ from rows import Row, add
 
 from fairdream import clip as module
 from fairdream.clip import Clip
-from fairdream.config import ClipModel
 from fairdream.images import encode_png, iter_pngs, open_rgb, write_shard
+from fairdream.settings import ClipModel
 
 
 def pictures(count: int, sides: tuple[int, int]) -> list[Image.Image]:

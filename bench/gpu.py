@@ -359,8 +359,8 @@ def measure_scoring(size: Size) -> None:
     from PIL import Image
 
     from fairdream.clip import Clip
-    from fairdream.config import ClipModel
     from fairdream.images import encode_png, open_rgb
+    from fairdream.settings import ClipModel
 
     clip = Clip(ClipModel(name=size.clip, pretrained=None), "")
     pictures = []

@@ -89,12 +89,13 @@ def run(stage: str, folder: Path, count: int) -> None:
     import torch
 
     torch.set_num_threads(1)
-    from fairdream.config import ClipModel, EncoderModel, Source
+    from fairdream.dataset import Source
     from fairdream.embed import embed
     from fairdream.index import index
     from fairdream.manifest import write_manifest
     from fairdream.pretrain import PretrainJob, pretrain
     from fairdream.select import SelectJob, select
+    from fairdream.settings import ClipModel, EncoderModel
     from fairdream.split import split
     from fairdream.subjects import subjects
 

@@ -31,7 +31,7 @@ from PIL import Image
 from rows import Row, add
 
 from fairdream import classifier, training
-from fairdream.config import Augmentation, EncoderModel, Training
+from fairdream.settings import Augmentation, EncoderModel, Training
 
 DEVICE = torch.device("cpu")
 

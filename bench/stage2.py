@@ -21,10 +21,10 @@ import torch.nn.functional as F
 from rows import Row, add
 
 from fairdream import classifier
-from fairdream.config import EncoderModel, RetrainValues
 from fairdream.identity import seed_of
 from fairdream.pixels import Pixels
 from fairdream.retrain import fit_last_layer
+from fairdream.settings import EncoderModel, RetrainValues
 
 DEVICE = torch.device("cpu")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fairdream.config import Section
+from fairdream.fields import Section
 from fairdream.files import atomic, write_text
 
 

@@ -15,7 +15,7 @@ from fairdream.job import LOGGER
 if TYPE_CHECKING:
     import torch
 
-    from fairdream.config import FinetuneValues
+    from fairdream.settings import FinetuneValues
 
 WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that `load_lora_weights` looks for
 Rows = list[dict[str, float]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fairdream.bias import ORIGINAL, attribute_of, group_name, label_of
-from fairdream.config import Section
+from fairdream.fields import Section
 from fairdream.files import atomic, write_text
 from fairdream.job import LOGGER
 

@@ -12,7 +12,7 @@ import yaml
 
 from fairdream import __version__
 from fairdream.adapters import WEIGHTS, read_header
-from fairdream.config import Section
+from fairdream.fields import Section
 from fairdream.files import write_text
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairdream.basemodel import model_path
-from fairdream.config import EncoderModel, Training
 from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.images import open_rgb
 from fairdream.job import progress
 from fairdream.pixels import Pixels, feed
 from fairdream.prefetch import prefetch
+from fairdream.settings import EncoderModel, Training
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,10 +7,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fairdream.basemodel import model_path
-from fairdream.config import ClipModel
 from fairdream.device import allow_tf32, best_device
 from fairdream.job import progress
 from fairdream.prefetch import prefetch
+from fairdream.settings import ClipModel
 
 if TYPE_CHECKING:
     import numpy as np

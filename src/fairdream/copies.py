@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from fairdream.config import Section
+from fairdream.fields import Section
 from fairdream.files import atomic
 from fairdream.identity import seed_of
 from fairdream.images import iter_pngs, open_rgb

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairdream.benchmarks import read
-from fairdream.config import Section
+from fairdream.fields import Section
 from fairdream.files import atomic, write_text
 from fairdream.methods import METHODS, base_of
 from fairdream.summary import AVERAGE, summary

@@ -20,7 +20,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from fairdream.config import Download
+from fairdream.dataset import Download
 from fairdream.errors import UserError
 from fairdream.files import write_text
 from fairdream.identity import file_digest

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairdream.basemodel import model_identity
-from fairdream.config import ClipModel
 from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.identity import digest
 from fairdream.job import LOGGER
+from fairdream.settings import ClipModel
 
 if TYPE_CHECKING:
     import numpy as np

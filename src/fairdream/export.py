@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fairdream import __version__, classifier
-from fairdream.config import Section
+from fairdream.fields import Section
 from fairdream.files import atomic, write_text
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fairdream.config import ClipModel, DiffusionModel, EncoderModel
 from fairdream.errors import UserError
 from fairdream.files import is_whole, write_if_changed
 from fairdream.identity import file_digest
 from fairdream.job import LOGGER
+from fairdream.settings import ClipModel, DiffusionModel, EncoderModel
 
 # What StableDiffusionPipeline needs of a hub repository, without other frameworks' copies of the same weights.
 DIFFUSION_FILES = [

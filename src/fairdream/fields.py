@@ -1,12 +1,24 @@
-"""Types of configuration values that need a check of their own."""
+"""What the sections of the configuration are made of: their base, and types of values with their bounds.
+
+Numbers are strict: YAML reads ``1e-4`` as text and ``1.0e-4`` as a number.
+"""
 
 from __future__ import annotations
 
 import re
 import string
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+GroupSize = Annotated[int, Field(ge=0)]
+Name = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.]*[A-Za-z0-9])?$", description="Letters, digits, _ and .")
+]
+Ratio = Annotated[float, Field(gt=0.5, lt=1.0)]
 
 
 def filled_with(*names: str) -> AfterValidator:
@@ -36,3 +48,39 @@ def _usable(folder: str) -> str:
 
 
 Folder = Annotated[str, AfterValidator(_usable)]
+
+
+class Section(BaseModel):
+    """Base of all sections: no unknown key, no silent conversion, no change after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Overridable(Section):
+    """A section whose values can differ for a method or a recipe; the values themselves are the model `BASE`."""
+
+    BASE: ClassVar[type[Section]]
+    overrides: dict[str, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _overrides_fit(self) -> Self:
+        for name in self.overrides:
+            try:
+                self.of(name)
+            except ValidationError as error:
+                # told under the key that the user wrote
+                details: list[Any] = [
+                    {**detail, "loc": ("overrides", name, *detail["loc"])} for detail in error.errors()
+                ]
+                raise ValidationError.from_exception_data("overrides", details) from None
+        return self
+
+    def of(self, name: str) -> Any:
+        """Return the values, of the model `BASE`, that hold for one method or recipe."""
+        own = {field: getattr(self, field) for field in self.BASE.model_fields}
+        override = self.overrides.get(name, {})
+        # a length given here replaces the other kind of length
+        lengths = {"epochs", "steps"}
+        if lengths & override.keys() and lengths <= own.keys():
+            own |= dict.fromkeys(lengths)
+        return self.BASE(**{**own, **override})

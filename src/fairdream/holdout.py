@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fairdream.config import HeldOut
+from fairdream.dataset import HeldOut
 from fairdream.identity import seed_of
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ RESULT_LIBRARIES = {
 
 # Modules that decide how a job is run and never what comes out. The values that a job reads of the configuration are
 # its params already: a key added for another stage must not re-train an adapter, nor must a release's new number.
-NEUTRAL_MODULES = {"__init__", "config", "errors", "files", "job", "planned", "prefetch", "warm"}
+CONFIG_MODULES = {"config", "dataset", "fields", "settings"}
+NEUTRAL_MODULES = CONFIG_MODULES | {"__init__", "errors", "files", "job", "planned", "prefetch", "warm"}
 
 
 def seed_of(*names: object) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairdream.bias import group_name
-from fairdream.config import Source
+from fairdream.dataset import Source
 from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.holdout import hold_out

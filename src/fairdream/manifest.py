@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fairdream.config import Source
+from fairdream.dataset import Source
 from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.identity import file_digest

@@ -11,13 +11,13 @@ from fairdream import classifier
 from fairdream.basemodel import model_identity
 from fairdream.bias import label_of
 from fairdream.checkpoint import Checkpoint
-from fairdream.config import EncoderModel, GroupDroValues, JttValues, PretrainValues
 from fairdream.device import allow_tf32, best_device
 from fairdream.errors import UserError
 from fairdream.identity import digest, file_digest, seed_of
 from fairdream.images import iter_pngs
 from fairdream.job import LOGGER
 from fairdream.pixels import Pixels
+from fairdream.settings import EncoderModel, GroupDroValues, JttValues, PretrainValues
 from fairdream.training import Loss, contrastive_loss, group_dro_loss, train_network
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import yaml
 
 from fairdream import __version__
 from fairdream.basemodel import model_identity
-from fairdream.config import Section
+from fairdream.fields import Section
 from fairdream.files import write_text
 from fairdream.identity import RESULT_LIBRARIES, digest, file_digest
 

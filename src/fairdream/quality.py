@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairdream.bias import attribute_of, group_name, label_of
-from fairdream.config import Section
+from fairdream.fields import Section
 from fairdream.files import atomic, write_text
 from fairdream.identity import seed_of
 from fairdream.images import iter_pngs, open_rgb, read_pngs

@@ -34,14 +34,15 @@ from typing import TYPE_CHECKING
 
 from fairdream import classifier, dfr
 from fairdream.checkpoint import Checkpoint
-from fairdream.config import Augmentation, DfrValues, GroupDroValues, RetrainValues, Section, SelfValues, Training
 from fairdream.device import allow_tf32, best_device
 from fairdream.disagreement import disagreement, highest, misclassification
 from fairdream.errors import UserError
+from fairdream.fields import Section
 from fairdream.files import atomic
 from fairdream.identity import digest, file_digest, seed_of
 from fairdream.job import LOGGER
 from fairdream.pixels import Pixels
+from fairdream.settings import Augmentation, DfrValues, GroupDroValues, RetrainValues, SelfValues, Training
 from fairdream.training import contrastive_loss, group_dro_loss, optimizer_of, train_network
 
 if TYPE_CHECKING:

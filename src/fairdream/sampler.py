@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fairdream.basemodel import NO_CHECKER, load_quietly
-from fairdream.config import Section
 from fairdream.device import best_device, inference_dtype
 from fairdream.errors import UserError
+from fairdream.fields import Section
 from fairdream.job import LOGGER
 
 if TYPE_CHECKING:

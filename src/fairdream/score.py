@@ -7,9 +7,10 @@ alpha nor another training set costs a GPU job.
 from __future__ import annotations
 
 from fairdream.clip import Clip
-from fairdream.config import ClipModel, Section
+from fairdream.fields import Section
 from fairdream.files import atomic
 from fairdream.images import iter_pngs, open_rgb
+from fairdream.settings import ClipModel
 
 
 class ScoreJob(Section):

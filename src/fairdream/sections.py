@@ -11,7 +11,8 @@ from typing import Any
 
 from fairdream import plan
 from fairdream.bias import attribute_of, label_of
-from fairdream.config import Config, FfrPrompts
+from fairdream.config import Config
+from fairdream.dataset import FfrPrompts
 from fairdream.identity import seed_of
 from fairdream.methods import base_of, method_of
 

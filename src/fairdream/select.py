@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fairdream.config import Section
+from fairdream.fields import Section
 from fairdream.files import atomic
 from fairdream.identity import seed_of
 from fairdream.job import LOGGER

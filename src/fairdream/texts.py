@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from fairdream.clip import Clip
-from fairdream.config import ClipModel, Section
+from fairdream.fields import Section
 from fairdream.files import atomic
+from fairdream.settings import ClipModel
 
 
 class TextsJob(Section):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream import classifier
 from fairdream.checkpoint import Checkpoint
-from fairdream.config import Augmentation, Training
 from fairdream.errors import UserError
 from fairdream.job import stop_asked
 from fairdream.losses import stage_loss
 from fairdream.pixels import Pixels, feed
+from fairdream.settings import Augmentation, Training
 
 if TYPE_CHECKING:
     import numpy as np

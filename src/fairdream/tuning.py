@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream.adapters import Rows, load_checkpoint, save_checkpoint
 from fairdream.basemodel import NO_CHECKER, load_quietly
-from fairdream.config import FinetuneValues
 from fairdream.device import best_device, inference_dtype
 from fairdream.errors import UserError
 from fairdream.identity import seed_of
 from fairdream.job import LOGGER, progress
+from fairdream.settings import FinetuneValues
 
 if TYPE_CHECKING:
     import torch

@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairdream.config import Section
+from fairdream.fields import Section
 from fairdream.files import atomic, write_text
 from fairdream.job import LOGGER
 from fairdream.methods import METHODS, row_of

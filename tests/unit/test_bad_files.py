@@ -400,7 +400,7 @@ def command(name: str, arguments: Callable[[Path], list[str]], *words: str) -> N
 def classifier_file(folder: Path) -> str:
     """Write an untrained classifier of 32 pixels."""
     from fairdream import classifier
-    from fairdream.config import EncoderModel
+    from fairdream.settings import EncoderModel
 
     network = classifier.build(EncoderModel(name="small_cnn", weights=None), None, 2)
     classifier.save(network, str(folder / "model.safetensors"), ["even", "odd"], 32)

@@ -16,7 +16,8 @@ from PIL import Image
 from refusals import ROOT, Table, check
 
 from fairdream import installed, plan
-from fairdream.config import Source, load_config, validate_config
+from fairdream.config import load_config, validate_config
+from fairdream.dataset import Source
 from fairdream.index import index
 from fairdream.manifest import write_manifest
 

@@ -14,15 +14,6 @@ from safetensors.torch import load_file
 torch = pytest.importorskip("torch")
 
 from fairdream import checkpoint, classifier, dfr, training  # noqa: E402
-from fairdream.config import (  # noqa: E402
-    Augmentation,
-    DfrValues,
-    EncoderModel,
-    GroupDroValues,
-    JttValues,
-    RetrainValues,
-    SelfValues,
-)
 from fairdream.disagreement import disagreement, highest, misclassification  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.generate import channel_distance  # noqa: E402
@@ -31,6 +22,15 @@ from fairdream.images import encode_png, write_shard  # noqa: E402
 from fairdream.pretrain import PretrainJob, pretrain  # noqa: E402
 from fairdream.retrain import RetrainJob, retrain  # noqa: E402
 from fairdream.select import SelectJob, select  # noqa: E402
+from fairdream.settings import (  # noqa: E402
+    Augmentation,
+    DfrValues,
+    EncoderModel,
+    GroupDroValues,
+    JttValues,
+    RetrainValues,
+    SelfValues,
+)
 
 STILL = Augmentation(crop_scale=1.0, flip=False)
 TRAINING = {"learning_rate": 0.05, "weight_decay": 0.0, "momentum": 0.9, "batch_size": 8, "steps": 6}

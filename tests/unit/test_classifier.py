@@ -10,10 +10,10 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from fairdream import classifier  # noqa: E402
-from fairdream.config import Augmentation, EncoderModel, RetrainValues  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.images import encode_png  # noqa: E402
 from fairdream.retrain import RetrainJob, fit_last_layer, retrain  # noqa: E402
+from fairdream.settings import Augmentation, EncoderModel, RetrainValues  # noqa: E402
 from fairdream.training import augment  # noqa: E402
 
 SMALL = EncoderModel(name="small_cnn")

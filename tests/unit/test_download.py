@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from fairdream import download
-from fairdream.config import Download
+from fairdream.dataset import Download
 from fairdream.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,10 +12,10 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from fairdream import classifier  # noqa: E402
-from fairdream.config import EncoderModel  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.export import ExportJob, export, interval  # noqa: E402
 from fairdream.predict import group_accuracies, predict  # noqa: E402
+from fairdream.settings import EncoderModel  # noqa: E402
 
 CONFIG = ExportJob(
     method="LoRA-finetuning",

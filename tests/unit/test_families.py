@@ -14,12 +14,12 @@ diffusers = pytest.importorskip("diffusers")
 transformers = pytest.importorskip("transformers")
 
 from fairdream.clip import Clip  # noqa: E402
-from fairdream.config import ClipModel  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.fetch_model import fetch_model  # noqa: E402
 from fairdream.finetune import FinetuneJob, finetune  # noqa: E402
 from fairdream.generate import GenerateJob, generate  # noqa: E402
 from fairdream.identity import file_digest  # noqa: E402
+from fairdream.settings import ClipModel  # noqa: E402
 
 TINY = Path(__file__).resolve().parents[2] / "resources/tiny-sd"
 pytestmark = pytest.mark.skipif(not TINY.is_dir(), reason="resources/tiny-sd is not there")

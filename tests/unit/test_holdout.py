@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from fairdream.config import HeldOut
+from fairdream.dataset import HeldOut
 from fairdream.holdout import hold_out, quota
 
 SIZES = {"a-x": 100, "a-y": 10, "a-z": 1, "b-x": 2, "b-y": 3, "b-z": 57}

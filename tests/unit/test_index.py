@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fairdream.config import Source
+from fairdream.dataset import Source
 from fairdream.errors import UserError
 from fairdream.identity import file_digest
 from fairdream.index import index

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fairdream import manifest
-from fairdream.config import Source
+from fairdream.dataset import Source
 from fairdream.errors import UserError
 from fairdream.identity import file_digest
 

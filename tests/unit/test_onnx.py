@@ -11,9 +11,9 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from fairdream import classifier, to_onnx  # noqa: E402
-from fairdream.config import EncoderModel  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.predict import predict  # noqa: E402
+from fairdream.settings import EncoderModel  # noqa: E402
 
 
 @pytest.fixture

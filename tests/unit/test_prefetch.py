@@ -93,7 +93,7 @@ def test_decoded_images_are_read_back_in_any_order(tmp_path):
 def test_clip_sees_the_pixels_that_open_clip_s_own_transform_makes(size):
     torch = pytest.importorskip("torch")
     from fairdream.clip import Clip
-    from fairdream.config import ClipModel
+    from fairdream.settings import ClipModel
 
     clip = Clip(ClipModel(name="local-dir:resources/tiny-clip", pretrained=None), "")
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8))
@@ -107,7 +107,7 @@ def test_clip_sees_the_pixels_that_open_clip_s_own_transform_makes(size):
 
 PEAK = """
     import resource, sys
-    from fairdream.config import EncoderModel
+    from fairdream.settings import EncoderModel
     from fairdream.pretrain import PretrainJob, pretrain
 
     folder = sys.argv[1]

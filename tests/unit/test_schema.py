@@ -49,7 +49,7 @@ def undescribed(value: Any, schema: dict[str, Any], where: str = "") -> Iterator
 def test_the_schema_file_is_the_models_own():
     written = PATH.read_text(encoding="utf-8") if PATH.is_file() else ""
     assert written == as_text(), (
-        "config/schema.json differs from the models in src/fairdream/config.py. Heal it with\n"
+        "config/schema.json differs from the models of src/fairdream/config.py. Heal it with\n"
         "    .venv/bin/python -m fairdream.schema\n"
         "and commit the file together with the change of the models."
     )
@@ -70,7 +70,7 @@ def test_a_wrong_value_is_invalid():
 @pytest.mark.parametrize("path", CONFIGS)
 def test_every_key_is_described(path):
     missing = sorted(set(undescribed(read(path), SCHEMA)))
-    assert not missing, f"{path}: give these keys a description in src/fairdream/config.py: {', '.join(missing)}"
+    assert not missing, f"{path}: give these keys a description in src/fairdream: {', '.join(missing)}"
 
 
 @pytest.mark.parametrize("path", ["config.yaml", "config/demo.yaml"])

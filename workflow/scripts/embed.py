@@ -1,8 +1,8 @@
 """Embed the training images with CLIP."""
 
-from fairdream.config import ClipModel
 from fairdream.embed import embed
 from fairdream.job import run
+from fairdream.settings import ClipModel
 
 run(
     embed,

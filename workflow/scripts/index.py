@@ -1,6 +1,6 @@
 """Read the authors' tables and open every image once."""
 
-from fairdream.config import Source
+from fairdream.dataset import Source
 from fairdream.index import index
 from fairdream.job import run
 

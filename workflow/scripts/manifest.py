@@ -1,6 +1,6 @@
 """Write the manifest of a data set's files."""
 
-from fairdream.config import Source
+from fairdream.dataset import Source
 from fairdream.job import run
 from fairdream.manifest import write_manifest
 

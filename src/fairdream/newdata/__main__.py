@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream import plan
 from fairdream.bias import aligned_groups, group_name
-from fairdream.config import HeldOut, Source, load_config
+from fairdream.config import load_config
+from fairdream.dataset import HeldOut, Source
 from fairdream.download import unpack
 from fairdream.errors import UserError
 from fairdream.files import write_text

@@ -79,7 +79,7 @@ def configuration(base: str, name: str, base_name: str, values: Mapping[str, Any
     base
         Text of the configuration whose other sections are taken, comments and all.
     values
-        Keys of the data set's section, as `fairdream.config.Dataset` has them, without the prompts.
+        Keys of the data set's section, as `fairdream.dataset.Dataset` has them, without the prompts.
     """
     blocks = _blocks(base)
     blocks["results"] = HEADER.format(name=name, base=base_name)
