@@ -18,6 +18,7 @@ from fairdream.page import PAGES
 
 pytestmark = [pytest.mark.slow, needs_models]
 CATEGORIES = {
+    "Audits",
     "CLIP scores",
     "Clusters",
     "Comparisons",
@@ -98,9 +99,10 @@ def test_every_section_opens_every_image_loads_and_no_error_is_on_the_console(re
 def page_paths(project: Path) -> list[str]:
     """All that the report is to have, by the folders of the run."""
     names = [f"results/tables/{name}.html" for name in PAGES if (project / f"results/tables/{name}.md").is_file()]
-    tables = [str(path.relative_to(project)) for path in (project / "results/tables").glob("*.csv")]
-    figures = [str(path.relative_to(project)) for path in (project / "results/figures").glob("*.png")]
-    return names + tables + figures
+    rest = ["tables/*.csv", "*/*/*/quality.csv", "*/audit.html", "figures/*.png"]
+    found = [path for pattern in rest for path in (project / "results").glob(pattern)]
+    assert {"quality.csv", "audit.html"} <= {path.name for path in found}
+    return names + [str(path.relative_to(project)) for path in found]
 
 
 class Reader:
@@ -169,7 +171,7 @@ class Reader:
             assert top >= 0, f"{path}: its top cannot be reached"
             self.seen[path] = "image"
         else:
-            title = PAGES[Path(path).stem].title
+            title = re.search("<title>(.+)</title>", (self.project / path).read_text())[1]
             page.wait(f"document.querySelector('iframe') !== null /* {title} */")
             text = self.frame_with(title)
             assert len(text) > 200, text
