@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairdream.basemodel import model_identity, model_path
+from fairdream.defects import defect
 from fairdream.errors import UserError
 from fairdream.files import atomic, exclusive, is_whole, write_text
 from fairdream.identity import digest, file_digest, seed_of
@@ -28,8 +29,6 @@ from fairdream.sampler import Drawer, GenerateJob, load_drawer, sample
 
 if TYPE_CHECKING:
     import numpy as np
-
-FLAT_STD = 2.0  # of 255: an image with less contrast than this shows nothing
 
 
 def generate(
@@ -126,8 +125,9 @@ def draw(
     """
     seeds = {index: seed_of("image", config.seed, group, subject, index) for index in indices}
     drawn: dict[int, tuple[dict[str, Any], np.ndarray]] = {}
+    dropped: dict[int, list[str]] = {index: [] for index in indices}
     start, stop = config.guidance_interval or (0.0, 1.0)
-    for redraws in range(config.max_redraws + 1):
+    for _ in range(config.max_redraws + 1):
         wanted = [index for index in indices if index not in drawn]
         if not wanted:
             break
@@ -138,6 +138,7 @@ def draw(
             if problem:
                 LOGGER.warning("%s %s image %d, seed %d: %s", group, subject, index, seeds[index], problem)
                 seeds[index] += 1
+                dropped[index].append(problem)
                 continue
             row = {
                 "id": f"{group}/{subject}/{index:06d}",
@@ -154,7 +155,8 @@ def draw(
                 "guidance_stop": stop,
                 "scheduler": config.scheduler,
                 "adapter_scale": config.adapter_scale,
-                "redraws": redraws,
+                "redraws": len(dropped[index]),
+                "defects": " ".join(dropped[index]),
             }
             drawn[index] = row, values
     lost = [index for index in indices if index not in drawn]
@@ -164,17 +166,6 @@ def draw(
             "Look at the adapter's history.csv: a loss that grew means that finetune.learning_rate is too high."
         )
     return [drawn[index] for index in indices]
-
-
-def defect(values: np.ndarray) -> str | None:
-    """Return what is wrong with an image (h, w, 3) in [0, 1], if it is NaN, black or flat."""
-    import numpy as np
-
-    if not np.isfinite(values).all():
-        return "NaN"
-    if values.max() * 255 < FLAT_STD:
-        return "black"
-    return "flat" if values.std() * 255 < FLAT_STD else None
 
 
 def channel_distance(values: np.ndarray) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairdream.bias import attribute_of, group_name, label_of
+from fairdream.defects import DEFECTS, defect
 from fairdream.fields import Section
 from fairdream.files import atomic, write_text
 from fairdream.identity import seed_of
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SAMPLE = 5000  # images of a group that are compared, at the most
-DARK = 2.0  # of 255, as generation has it
 
 
 class QualityJob(Section):
@@ -97,7 +97,9 @@ def quality(
             row[measure.__name__], row[f"{measure.__name__}_real"] = measure(drawn), measure(some[group])
         close = near[near["group"] == group]
         row |= {"near_copies": int(close["copy"].sum()), "near_copies_share": float(close["copy"].mean())}
-        row |= {name: int(table.loc[own, name].sum()) for name in ("black", "flat", "redrawn", "redraws")}
+        row |= {name: int(table.loc[own, name].sum()) for name in ("black", "flat", "redrawn")}
+        defects = " ".join(table.loc[own, "defects"]).split()
+        row |= {f"dropped_{kind.lower()}": defects.count(kind) for kind in DEFECTS}
         row["kept"] = int(table.loc[own, "id"].isin(kept).sum())
         label = table.loc[own, "clip_label"].to_numpy()
         centroid = vectors[own].astype(np.float64) @ centers[group].astype(np.float64) if group in centers else label
@@ -152,20 +154,14 @@ def _synthetic(images: list[str], scores: list[str]) -> tuple[pd.DataFrame, np.n
         stored = pq.read_table(path)
         vectors.append(stored["embedding"].combine_chunks().flatten().to_numpy().reshape(len(stored), -1))
         part = stored.drop_columns("embedding").to_pandas().assign(shard=shard)
-        part["redraws"] = pq.read_table(shard, columns=["redraws"])["redraws"].to_numpy()
-        part["redrawn"] = part["redraws"] > 0
-        defects = [defects_of(np.asarray(open_rgb(png))) for _, png in iter_pngs(shard)]
-        part["black"], part["flat"] = zip(*defects, strict=True)
+        part["defects"] = pq.read_table(shard, columns=["defects"])["defects"].to_pandas()
+        part["redrawn"] = part["defects"] != ""
+        left = [defect(np.asarray(open_rgb(png)) / 255) for _, png in iter_pngs(shard)]
+        part["black"], part["flat"] = ([own == kind for own in left] for kind in ("black", "flat"))
         tables.append(part)
     table = pd.concat(tables, ignore_index=True)
     table["group"] = table["id"].str.split("/").str[0]
     return table, np.concatenate(vectors)
-
-
-def defects_of(pixels: np.ndarray) -> tuple[bool, bool]:
-    """Tell whether an image of bytes is black, and whether it is flat; generation draws such images again."""
-    black = bool(pixels.max() < DARK)
-    return black, not black and bool(pixels.std() < DARK)
 
 
 def _real(index: str, embeddings: str) -> tuple[pd.DataFrame, np.ndarray]:

@@ -30,6 +30,7 @@ from fairdream import generate as generation  # noqa: E402
 from fairdream import tuning  # noqa: E402
 from fairdream.adapters import WEIGHTS  # noqa: E402
 from fairdream.cards import AdaptersCardJob, adapters_card  # noqa: E402
+from fairdream.defects import defect  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.fetch_model import fetch_model  # noqa: E402
 from fairdream.finetune import FinetuneJob, finetune  # noqa: E402
@@ -454,9 +455,9 @@ GOOD = np.random.default_rng(0).uniform(size=(8, 8, 3))
 
 @pytest.mark.parametrize("problem", BAD)
 def test_what_shows_nothing_is_found(problem):
-    assert generation.defect(BAD[problem]) == problem
-    assert generation.defect(GOOD) is None
-    assert generation.defect(np.where(np.arange(8)[:, None, None] < 7, BAD[problem], GOOD)) == (
+    assert defect(BAD[problem]) == problem
+    assert defect(GOOD) is None
+    assert defect(np.where(np.arange(8)[:, None, None] < 7, BAD[problem], GOOD)) == (
         "NaN" if problem == "NaN" else None
     )
 
@@ -475,6 +476,7 @@ def test_a_bad_image_is_drawn_again_with_the_next_seed_and_counted(base, monkeyp
         rows = draw(base, "redrawn.parquet", store=base / problem)
     assert calls[1] == [calls[0][1] + 1]
     assert [row["redraws"] for row in rows.values()] == [0, 1, 0, 0]
+    assert [row["defects"] for row in rows.values()] == ["", problem, "", ""]
     assert [row["seed"] for row in rows.values()] == [calls[0][0], calls[1][0], *calls[0][2:]]
     assert pq.read_schema(base / "redrawn.parquet").metadata[b"redrawn"] == b"1"
     assert f"image 1, seed {calls[0][1]}: {problem}" in caplog.text

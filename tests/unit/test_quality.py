@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from fairdream.copies import CopiesJob, copies
 from fairdream.images import encode_png, write_shard
 from fairdream.nearest import thumbnail
-from fairdream.quality import QualityJob, agreement, clip_score, defects_of, quality
+from fairdream.quality import QualityJob, agreement, clip_score, quality
 from fairdream.select import SelectJob, select
 
 GROUPS = ("a-x", "b-y")
@@ -50,10 +50,10 @@ def audited(tmp_path):
         if group == "a-x":
             drawn[0], drawn[1], vectors[group][1] = Image.new("RGB", (20, 20), (90, 90, 90)), train[4], real[4]
         names = [f"{group}/s/{n:06d}" for n in range(N)]
-        redraws = [2, 1, 1] + [0] * (N - 3) if group == "a-x" else [0] * N
+        defects = ["NaN flat", "black", "flat"] + [""] * (N - 3) if group == "a-x" else [""] * N
         shards.append(str(tmp_path / f"{group}.parquet"))
-        some = zip(names, drawn, redraws, strict=True)
-        write_shard(shards[-1], [{"id": i, "image": encode_png(p), "redraws": r} for i, p, r in some], {})
+        some = zip(names, drawn, defects, strict=True)
+        write_shard(shards[-1], [{"id": i, "image": encode_png(p), "defects": d} for i, p, d in some], {})
         flat = pa.FixedSizeListArray.from_arrays(pa.array(vectors[group].ravel()), D)
         table = pa.table({"id": names, "clip_label": rng.uniform(0.2, 0.3, N), "embedding": flat})
         scores.append(str(tmp_path / f"{group}.scores.parquet"))
@@ -75,9 +75,18 @@ def test_the_figures_of_a_group_are_what_was_planted(audited):
     real = (at["index.parquet"], at["embeddings.st"], at["texts.st"])
     quality(*real, centers, near, chosen, shards, scores, *out, config)
     table = pd.read_csv(out[0]).set_index("group")
-    assert table.loc["a-x", ["images", "kept", "black", "flat", "redrawn", "redraws", "near_copies"]].tolist() == [
-        *(12, 9, 0, 1, 3, 4, 1)
+    counts = [
+        "images",
+        "kept",
+        "black",
+        "flat",
+        "redrawn",
+        "dropped_nan",
+        "dropped_black",
+        "dropped_flat",
+        "near_copies",
     ]
+    assert table.loc["a-x", counts].tolist() == [12, 9, 0, 1, 3, 1, 1, 2, 1]
     assert table.loc["b-y", ["flat", "redrawn", "near_copies"]].tolist() == [0, 0, 0]
     seen = [max("ab", key=lambda y: float(v @ words[f"label/{y}"])) for v in vectors["b-y"]]
     assert table.loc["b-y", "class_agreement"] == pytest.approx(seen.count("b") / N, abs=1e-5)
@@ -100,10 +109,3 @@ def test_agreement_of_three_names_is_the_share_nearest_to_the_asked_one():
     words = {f"label/{name}": np.eye(4, dtype="f4")[n] for n, name in enumerate("pqr")}
     vectors = np.eye(4, dtype="f4")[[0, 1, 1, 2]]
     assert [agreement(vectors, words, "label", name) for name in "pqr"] == [0.25, 0.5, 0.25]
-
-
-def test_black_and_flat_images_are_told_apart():
-    noise = np.random.default_rng(2).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    assert defects_of(np.zeros((8, 8, 3), np.uint8)) == (True, False)
-    assert defects_of(np.full((8, 8, 3), 90, np.uint8)) == (False, True)
-    assert defects_of(noise) == (False, False)
