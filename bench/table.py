@@ -25,7 +25,7 @@ COMMANDS = {
     "stage1": ["--images", "256", "--threads", "1", "--rounds", "5"],
     "stage2": ["--images", "256", "--threads", "1", "--rounds", "5"],
     "clip": ["--images", "24", "--batch", "12", "--threads", "1", "--rounds", "5"],
-    "memory": ["200000"],
+    "memory": ["50000", "200000"],
     "scheduler": ["--jobs", "60", "--repeats", "5"],
     "dag": ["--copies", "1", "10", "--repeats", "5"],
 }
