@@ -3,9 +3,9 @@
     python bench/memory.py 50000 100000 200000
 
 For each count it makes that many 64-pixel JPEGs (a thousand pictures, each file with a content hash of its own) and
-runs each stage in a process of its own. `select` gets synthetic shards with embeddings of ViT-L/14's width. "nothing" is a process that imports what
-all stages do. Prints seconds, CPU seconds and the peak resident memory of each process, and the exponent e of
-CPU time ~ count^e between the least and the largest count, less the time of "nothing".
+runs each stage in a process of its own. `select` gets synthetic shards with embeddings of ViT-L/14's width. "nothing"
+is a process that imports what all stages do. Prints seconds, CPU seconds and the peak resident memory of each process,
+and the exponent e of CPU time ~ count^e between the least and the largest count, less the time of "nothing".
 """
 
 import argparse

@@ -26,7 +26,8 @@ def draw_sheet(rows: Sequence[tuple[str, Sequence[Frame]]], title: str, figure: 
     import matplotlib.pyplot as plt
 
     width = max(len(frames) for _, frames in rows)
-    canvas, axes = plt.subplots(len(rows), width, figsize=(1.1 * width + 1.4, 1.25 * len(rows) + 0.7), squeeze=False)
+    size = (1.1 * width + 1.4, 1.25 * len(rows) + 0.7)
+    canvas, axes = plt.subplots(len(rows), width, figsize=size, squeeze=False, layout="constrained")
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
         axis.set_frame_on(False)
@@ -41,7 +42,6 @@ def draw_sheet(rows: Sequence[tuple[str, Sequence[Frame]]], title: str, figure: 
             for spine in axis.spines.values():
                 spine.set(color=frame.color, linewidth=2)
     canvas.suptitle(title, fontsize=11)
-    canvas.tight_layout()
     with atomic(figure) as path:
         canvas.savefig(path, dpi=110)
     plt.close(canvas)
