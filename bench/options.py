@@ -49,6 +49,7 @@ def measure(option: Option, method: str, folder: Path) -> list[str]:
     """Draw anew with an option in a copy of the project; return the cells of its row."""
     import pandas as pd
 
+    folder.mkdir(parents=True)
     for part in PARTS:
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
