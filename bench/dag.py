@@ -3,7 +3,7 @@
 Made-up tables of the published sizes stand in for the data sets, so nothing but the data is missing. Each size is a
 dry run of `results/tables/table1.csv` in a process of its own, as a user waits for it: wall time, CPU time (the wall
 time of an idle machine) and peak memory of `snakemake -n`, jobs, and what one cluster job pays before its work begins
-(a start of Python that parses the workflow).
+(a start of Python that parses the workflow). Of several runs the least counts, as what disturbs a run lengthens it.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def main() -> None:
         "--repeats",
         type=int,
         default=3,
-        help="runs of the paper's size; the least counts, as what disturbs a run lengthens it",
+        help="runs of the paper's size",
     )
     arguments = parser.parse_args()
     print("| data sets | jobs | dry run, s | CPU s | peak MB | ms a job |\n| ---: | ---: | ---: | ---: | ---: | ---: |")
