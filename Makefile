@@ -71,7 +71,8 @@ test-extra: setup ## the tests that `make test` leaves out: the slow ones and th
 	$(PYTEST) -m "(slow or slurm) and not gpu"
 
 coverage: setup ## how much of the library the quick tests run: by module, failing under 90 %
-	$(PYTEST) -m "not slow and not slurm and not gpu" --cov --cov-report=term:skip-covered
+	$(PYTEST) -m "not slow and not slurm and not gpu" --cov --cov-report=term:skip-covered \
+	  --deselect tests/workflow/test_workflow.py::test_a_dry_run_of_the_demo_is_quick # measuring makes it slow
 
 test-all: lint typecheck docs ## every test that needs no GPU
 	$(PYTEST) -m "not gpu"
