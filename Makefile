@@ -14,9 +14,12 @@ READY := $(VENV)/.ready
 DEMO = $(PY) -m fairdream.warm $(PY) -m snakemake --profile profiles/demo
 DEMO_TABLE = results/demo/tables/table1.md
 
-# What `make plan` looks at: a profile and targets; and `make cost`: a results folder.
+# What `make audit`, `plan` and `report` look at: a profile, and the configuration where it is neither config.yaml nor the
+# profile's own; `make plan` also targets; and `make cost`: a results folder.
 PROFILE ?= profiles/slurm
-TARGETS ?= results/tables/table1.csv
+CONFIG ?=
+CHOSEN = --profile $(call quoted,$(PROFILE)) $(if $(CONFIG),--configfile=$(call quoted,$(CONFIG)))
+TARGETS ?= $(if $(CONFIG),,results/tables/table1.csv)
 RESULTS ?= results
 # Where `make report` writes, if not to report.html in the results folder; .zip for a large report.
 REPORT ?=
@@ -44,11 +47,11 @@ demo: setup ## run the whole pipeline on the embedded data and print Table 1
 	@# the run prints its table at the end; a run that had nothing to do does not
 	@[ $(DEMO_TABLE) -nt build/demo-started ] || cat $(DEMO_TABLE)
 
-audit: setup ## is my data biased: counts, association, suggested method, no GPU (PROFILE=profiles/demo for the demo)
-	@$(PY) -m fairdream.audit_cli --profile $(PROFILE)
+audit: setup ## is my data biased: counts, association, suggested method, no GPU (PROFILE=profiles/demo for the demo; CONFIG=config/birds.yaml)
+	@$(PY) -m fairdream.audit_cli $(CHOSEN)
 
-plan: setup ## what a run would do, why, and its hours (PROFILE=profiles/demo TARGETS= for the demo)
-	@$(PY) -m fairdream.forecast --profile $(PROFILE) $(TARGETS)
+plan: setup ## what a run would do, why, and its hours (PROFILE=profiles/demo TARGETS= for the demo; CONFIG=)
+	@$(PY) -m fairdream.forecast $(CHOSEN) $(TARGETS)
 
 cost: setup ## what the jobs of a results folder took (RESULTS=results/demo for the demo)
 	@$(PY) -m fairdream.spent $(call quoted,$(RESULTS))
@@ -61,8 +64,8 @@ new-dataset: setup ## write and check config/NAME.yaml for your own data (NAME=b
 	  $(foreach option,$(NEW_DATASET),$(if $(filter command,$(origin $(option))),--$(shell echo $(option) | tr A-Z a-z) $(call quoted,$($(option))))) \
 	  $(if $(FORCE),--force)
 
-report: setup ## the HTML report of a finished run (PROFILE=profiles/demo for the demo)
-	@$(PY) -m fairdream.reporting --profile $(PROFILE) $(if $(REPORT),--output $(call quoted,$(REPORT)))
+report: setup ## the HTML report of a finished run (PROFILE=profiles/demo for the demo; CONFIG=)
+	@$(PY) -m fairdream.reporting $(CHOSEN) $(if $(REPORT),--output $(call quoted,$(REPORT)))
 
 test: lint typecheck ## lint, types and the quick tests
 	$(PYTEST) -m "not slow and not slurm and not gpu"

@@ -64,9 +64,10 @@ def check_datasets():
     """Name each missing data set."""
     missing = []
     for name, dataset in CONFIG.datasets.items():
-        if name == "waterdigits" or Path(CONFIG.results, name, "index.parquet").is_file():
-            pass
-        elif manifest.missing_data(dataset):
+        if name == "waterdigits":
+            continue
+        # what was read from there before stands without it; from elsewhere it would be read anew, and lost meanwhile
+        if manifest.missing_data(dataset) and not manifest.was_read(Path(CONFIG.results, name, "index.parquet"), dataset):
             missing.append(
                 f"  {name}: {', '.join(manifest.missing_data(dataset))} not found. Get it: {dataset.origin.strip()}"
             )
@@ -327,7 +328,7 @@ def begin():
     try:
         planned.check_installed(ROOT / "requirements.lock")
         files.check_locks(Path(STORE))
-        orphans.check(os.getcwd())
+        orphans.check(os.getcwd(), expected=workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm")
         for role in ("diffusion", "clip", "encoder"):
             if Path(model(role)).is_file():
                 basemodel.check_files(model(role))

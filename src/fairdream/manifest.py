@@ -29,6 +29,16 @@ def missing_data(config: Source) -> list[str]:
     return [str(folder / table.file) for table in config.tables if not (folder / table.file).is_file()]
 
 
+def was_read(index: Path, config: Source) -> bool:
+    """Return whether an index is there, of images in the data set's folder."""
+    if not index.is_file():
+        return False
+    import pyarrow.parquet as pq
+
+    folders = pq.read_table(index, columns=["folder"])["folder"].unique().to_pylist()
+    return folders == [config.folder]
+
+
 def write_manifest(manifest: str, config: Source) -> None:
     """Write the manifest of a data set's tables and images.
 

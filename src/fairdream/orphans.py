@@ -20,11 +20,11 @@ CHOICES = ("", "cancel", "ignore")
 PATIENCE = 90  # seconds: SLURM gives a cancelled job 30 to end
 
 
-def live_jobs(folder: str | Path) -> dict[str, str]:
+def live_jobs(folder: str | Path, expected: bool = True) -> dict[str, str]:
     """Return the ids of this user's live jobs that Snakemake submitted from a folder, with state and rule.
 
     The executor's jobs are told by their comment, ``rule_NAME…``; the allocation in which Snakemake itself may run has
-    none.
+    none. Where SLURM is `expected`, it is told when it does not answer.
     """
     if shutil.which("squeue") is None:
         return {}
@@ -34,7 +34,9 @@ def live_jobs(folder: str | Path) -> dict[str, str]:
     except subprocess.TimeoutExpired:
         listed = subprocess.CompletedProcess(command, 1, "", "no answer in a minute")
     if listed.returncode != 0:
-        print(f"squeue cannot tell whether jobs of a killed run are alive: {listed.stderr.strip()}", file=sys.stderr)
+        if expected:
+            said = listed.stderr.strip()
+            print(f"squeue cannot tell whether jobs of a killed run are alive: {said}", file=sys.stderr)
         return {}
     jobs = {}
     for line in listed.stdout.splitlines():
@@ -44,8 +46,10 @@ def live_jobs(folder: str | Path) -> dict[str, str]:
     return jobs
 
 
-def check(folder: str | Path) -> None:
+def check(folder: str | Path, expected: bool = True) -> None:
     """Stop when jobs of an earlier run are alive; cancel them first where the environment says so.
+
+    A program of that name that answers nothing, on a machine whose run is not `expected` to use SLURM, is passed over.
 
     Raises
     ------
@@ -55,7 +59,7 @@ def check(folder: str | Path) -> None:
     choice = os.environ.get(VARIABLE, "")
     if choice not in CHOICES:
         raise UserError(f"{VARIABLE} is {choice!r}; allowed: cancel, ignore, or unset")
-    jobs = live_jobs(folder)
+    jobs = live_jobs(folder, expected)
     if not jobs or choice == "ignore":
         return
     if choice == "cancel":

@@ -126,7 +126,10 @@ def group_accuracies(table: pd.DataFrame, truth: str | Path) -> str:
         raise UserError(f"{truth}: cannot be read as a table: {error}") from None
     for column in ("path", "label"):
         if column not in known:
-            raise UserError(f"{truth}: has no column {column}, only {', '.join(known.columns)}")
+            raise UserError(
+                f"{truth}: has no column {column}, only {', '.join(known.columns)}. Needed are `path` (relative to the "
+                "table) and `label`, and `attribute` for groups: name them so"
+            )
     known["group"] = known["label"].astype(str)
     if "attribute" in known:
         known["group"] += "-" + known["attribute"].astype(str)

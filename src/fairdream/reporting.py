@@ -23,7 +23,7 @@ STYLE = Path(__file__).resolve().parents[2] / "workflow/report/style.css"
 LARGE = 200_000_000  # bytes of HTML that a browser takes long to open
 
 
-def report(profile: str, output: Path | None) -> Path:
+def report(profile: str, output: Path | None, config: str | None = None) -> Path:
     """Write the report and return its path.
 
     Parameters
@@ -32,6 +32,8 @@ def report(profile: str, output: Path | None) -> Path:
         Snakemake's profile, which names the configuration.
     output
         An .html or .zip file; ``None``: `report.html` in the results folder.
+    config
+        A configuration file in the place of the profile's and of config.yaml.
 
     Raises
     ------
@@ -40,17 +42,19 @@ def report(profile: str, output: Path | None) -> Path:
     """
     if output is not None and output.suffix not in (".html", ".zip"):
         raise UserError(f"{output}: a report is an .html file, or a .zip file where it is large")
-    planned_jobs = dry_run(["--profile", profile, TARGET]).of("job_info")
+    # with =, as a word that follows would be taken for another file
+    chosen = ["--profile", profile, *([f"--configfile={config}"] if config else [])]
+    planned_jobs = dry_run([*chosen, TARGET]).of("job_info")
     jobs = [job for job in planned_jobs if job.rule_name not in TARGETS]
     pending = Counter(job.rule_name for job in jobs if job.resources.get("gpu"))
     if pending:
         rules = ", ".join(f"{count} {rule}" for rule, count in pending.items())
         raise UserError(
             f"The run is not finished, or an edit made a part of it stale: {pending.total()} jobs that ask for a GPU "
-            f"come first ({rules}). `snakemake --profile {profile}` does them, `make plan PROFILE={profile}` tells why "
-            "and what they take."
+            f"come first ({rules}). `snakemake {' '.join(chosen)}` does them, `make plan PROFILE={profile}"
+            f"{f' CONFIG={config}' if config else ''}` tells why and what they take."
         )
-    snakemake = [sys.executable, "-m", "snakemake", "--profile", profile]
+    snakemake = [sys.executable, "-m", "snakemake", *chosen]
     if jobs:
         print(f"Making {len(jobs)} parts of the report that are not there yet", flush=True)
         # many small jobs on this machine: worth one import of the libraries for all, where no cluster runs them
@@ -81,9 +85,10 @@ def main(arguments: list[str]) -> None:
     """Write a report and tell where it is."""
     parser = argparse.ArgumentParser(prog="python -m fairdream.reporting", description="Write the report of a run.")
     parser.add_argument("--profile", required=True)
+    parser.add_argument("--configfile", help="in the place of the profile's")
     parser.add_argument("--output", type=Path, help="an .html or .zip file; report.html in the results folder")
     options = parser.parse_args(arguments)
-    path = report(options.profile, options.output)
+    path = report(options.profile, options.output, options.configfile)
     size = path.stat().st_size
     print(f"{path}: {size / 1e6:,.1f} MB, opens in any browser, without a network.")
     if path.suffix == ".html" and size > LARGE:

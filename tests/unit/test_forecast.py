@@ -51,7 +51,9 @@ def test_without_a_run_the_defaults_count(config):
 def test_a_training_measured_at_fewer_steps_tells_of_a_longer_one(config):
     for number, took in enumerate([8.0, 10.0, 90.0]):  # an outlier, such as a first start
         benchmark(config, "finetune", took, {**LORA, "subject": f"even-land-c0{number}"}, steps=100)
-    assert seconds(config, "finetune", {**LORA, "subject": "odd-land"}) == pytest.approx(10.0 * config.finetune.steps / 100)
+    assert seconds(config, "finetune", {**LORA, "subject": "odd-land"}) == pytest.approx(
+        10.0 * config.finetune.steps / 100
+    )
 
 
 def test_a_method_goes_by_its_own_jobs_and_by_others_where_it_has_none(config):

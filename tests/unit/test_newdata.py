@@ -112,7 +112,7 @@ def test_a_folder_with_a_table_needs_its_name_alone(home, file, capsys):
     assert found(home) == EXPECTED
     told = capsys.readouterr().out
     assert "config/pets.yaml was written" in told
-    assert "snakemake -n --configfile config/pets.yaml" in told
+    assert "snakemake -n --configfile=config/pets.yaml" in told
     assert "sea_lion-grass 0 0 0 drawn by the swap" in " ".join(told.split())
     assert "no test image of sea_lion-grass" in told
 
@@ -327,8 +327,13 @@ def test_mistakes_are_told_with_what_would_be_right(home):
     assert "choose another name" in refused("waterdigits")
     main(["pets", "--table", "a.csv"])
     assert "FORCE=1" in refused("pets", "--table", "a.csv")
+    for missing in (ROWS[0][0], ROWS[-1][0]):
+        path = Path("data/pets/images", missing)
+        path.rename("kept.png")
+        message = refused("pets", "--table", "a.csv", "--force")
+        assert f"1 of its {len(ROWS)} images are not in data/pets/images, first {missing}" in message
+        Path("kept.png").rename(path)
     Path("data/pets/images", ROWS[-1][0]).unlink()
-    assert f"1 of its {len(ROWS)} images are not in" in refused("pets", "--table", "a.csv", "--force")
     for path, word in (("/etc/a.png", "must be relative"), ("../a.png", "must be relative")):
         table(home, [(path, "cat", "grass", "train")], files=["a.csv"])
         assert word in refused("pets", "--table", "a.csv", "--force")

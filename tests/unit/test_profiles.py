@@ -19,8 +19,8 @@ def effective(monkeypatch, *arguments: str):
     return args
 
 
-def test_the_three_profiles_are_there():
-    assert PROFILES.keys() >= {"default", "demo", "slurm"}
+def test_the_profiles_are_there():
+    assert PROFILES.keys() >= {"default", "demo", "local", "slurm"}
 
 
 @pytest.mark.parametrize("name", SPECIFIC)

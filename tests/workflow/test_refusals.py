@@ -135,3 +135,21 @@ def test_a_damaged_image_stops_before_anything_of_a_gpu(tmp_path):
     assert "Traceback" not in done.stdout
     assert not list((project / "results").rglob("embeddings*"))
     assert not list((project / "results").rglob("stage1*"))
+
+
+def test_a_folder_with_a_typing_error_costs_no_finished_run_its_index(tmp_path):
+    project = copy_project(tmp_path / "project", SMALLEST)
+    own_data(project)
+    assert run_snakemake(project, "check_data", timeout=120).returncode == 0
+    before = (project / "results/pets/index.parquet").read_bytes()
+    config = (project / "config.yaml").read_text()
+    (project / "config.yaml").write_text(config.replace("folder: data\n", "folder: daat\n"))
+    for arguments in (["-n"], ["check_data"]):
+        done = run_snakemake(project, *arguments, timeout=120)
+        assert done.returncode == 1
+        assert "pets: daat not found" in done.stdout
+    assert (project / "results/pets/index.parquet").read_bytes() == before
+    # and what was read is of use after the data are gone
+    (project / "config.yaml").write_text(config)
+    (project / "data").rename(project / "elsewhere")
+    assert "not found" not in run_snakemake(project, "-n", timeout=120).stdout

@@ -212,12 +212,14 @@ def report(name: str, counts: dict[str, dict[str, int]], swapped: list[str], not
     if untested:
         notes = [*notes, f"no test image of {', '.join(untested)}: no accuracy will tell of it"]
     lines += [*(f"Note: {note}." for note in notes), ""] if notes else []
-    own = f"--configfile config/{name}.yaml"
+    own = f"--configfile=config/{name}.yaml"
     lines += [
         "Next, after a look at the words under `labels`, `attributes` and `prompts`:",
         f"  .venv/bin/snakemake -n {own}    # a dry run: every job, nothing computed",
         f"  .venv/bin/snakemake --cores 2 check_data {own}    # opens every image once",
-        f"  .venv/bin/snakemake --profile profiles/slurm {own}    # the run",
+        f"  make audit PROFILE=profiles/local CONFIG=config/{name}.yaml    # how biased they are, which method fits",
+        f"  .venv/bin/snakemake --profile profiles/local {own}    # the run, on this machine",
+        f"  .venv/bin/snakemake --profile profiles/slurm {own}    # the run, on a SLURM cluster",
     ]
     return "\n".join(lines)
 

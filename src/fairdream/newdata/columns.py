@@ -130,10 +130,11 @@ def image_folder(folder: Path, paths: pd.Series, file: Path) -> str:
             raise UserError(f"{file}: {path}: paths must be relative to {folder} or a folder in it, and stay inside")
     inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     bases = [folder, *inner, *sorted(path for one in inner for path in one.iterdir() if path.is_dir())]
-    for base in bases:
-        if all((base / path).is_file() for path in paths.head(20)):
-            break
-    else:
+    # most of the first ones: one that is missing shows below, by its name
+    found, base = max(
+        ((sum((base / path).is_file() for path in paths.head(20)), base) for base in bases), key=lambda own: own[0]
+    )
+    if found == 0:
         first = paths.iloc[0]
         hint = "" if Path(first).suffix.lower() in IMAGE_SUFFIXES else "; is it the right column? IMAGE= names another"
         raise UserError(f"{file}: its image {first} is not in {folder} or in a folder of it{hint}")

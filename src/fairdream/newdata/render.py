@@ -12,7 +12,7 @@ HEADER = """\
 # yaml-language-server: $schema=schema.json
 # {name}: written by `make new-dataset`, yours to edit. All but `results`, `biases` and `datasets` is {base}'s,
 # where [ours] marks what the paper does not say (docs/methods.md).
-# An edited value reruns only the jobs that use it; `snakemake --configfile config/{name}.yaml -n` shows which.
+# An edited value reruns only the jobs that use it; `snakemake --configfile=config/{name}.yaml -n` shows which.
 
 # Everything the run writes. Change it to keep two runs apart.
 results: results/{name}
