@@ -67,7 +67,9 @@ def check_datasets():
         if name == "waterdigits":
             continue
         # what was read from there before stands without it; from elsewhere it would be read anew, and lost meanwhile
-        if manifest.missing_data(dataset) and not manifest.was_read(Path(CONFIG.results, name, "index.parquet"), dataset):
+        if manifest.missing_data(dataset) and not manifest.was_read(
+            Path(CONFIG.results, name, "index.parquet"), dataset
+        ):
             missing.append(
                 f"  {name}: {', '.join(manifest.missing_data(dataset))} not found. Get it: {dataset.origin.strip()}"
             )
@@ -328,7 +330,9 @@ def begin():
     try:
         planned.check_installed(ROOT / "requirements.lock")
         files.check_locks(Path(STORE))
-        orphans.check(os.getcwd(), expected=workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm")
+        orphans.check(
+            os.getcwd(), expected=workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm"
+        )
         for role in ("diffusion", "clip", "encoder"):
             if Path(model(role)).is_file():
                 basemodel.check_files(model(role))
