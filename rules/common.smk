@@ -64,15 +64,10 @@ def check_datasets():
     """Name each missing data set."""
     missing = []
     for name, dataset in CONFIG.datasets.items():
-        if name == "waterdigits":
-            continue
+        absent = [] if name == "waterdigits" else manifest.missing_data(dataset)
         # what was read from there before stands without it; from elsewhere it would be read anew, and lost meanwhile
-        if manifest.missing_data(dataset) and not manifest.was_read(
-            Path(CONFIG.results, name, "index.parquet"), dataset
-        ):
-            missing.append(
-                f"  {name}: {', '.join(manifest.missing_data(dataset))} not found. Get it: {dataset.origin.strip()}"
-            )
+        if absent and not manifest.was_read(Path(CONFIG.results, name, "index.parquet"), dataset):
+            missing.append(f"  {name}: {', '.join(absent)} not found. Get it: {dataset.origin.strip()}")
         for own in dataset.splits:
             if Path(dataset.folder).is_dir() and not Path(dataset.folder, own.file).is_file():
                 missing.append(f"  {name}: {dataset.folder}/{own.file}, its own split at {own.bias}, not found")
@@ -330,9 +325,8 @@ def begin():
     try:
         planned.check_installed(ROOT / "requirements.lock")
         files.check_locks(Path(STORE))
-        orphans.check(
-            os.getcwd(), expected=workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm"
-        )
+        executor = workflow.executor_plugin
+        orphans.check(os.getcwd(), expected=executor is not None and executor.name == "slurm")
         for role in ("diffusion", "clip", "encoder"):
             if Path(model(role)).is_file():
                 basemodel.check_files(model(role))
