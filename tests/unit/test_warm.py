@@ -130,7 +130,7 @@ def test_a_module_edited_between_two_jobs_is_read_anew(folder):
     edit = textwrap.dedent(
         f"""
         {" ".join(script(folder, "write", "a.log", "path=a.txt", "text=a"))}
-        sed -i 's/text}} /text}}!/' jobs.py
+        sed -i 's/text}} /text}}!! /' jobs.py  # another length: Python tells files of one second by it
         {" ".join(script(folder, "write", "b.log", "path=b.txt", "text=b"))}
         """
     )
