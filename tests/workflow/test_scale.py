@@ -12,7 +12,7 @@ from conftest import ROOT
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-PACE = 0.18  # seconds of `plain_python` on the machine that the limits are for: one core of an AMD EPYC, undisturbed
+PACE = 0.18  # seconds of `plain_python`: the least seen on one core of an AMD EPYC, where it varies up to 0.43
 
 
 def plain_python() -> float:
