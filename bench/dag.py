@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,22 +19,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
+from project import ROOT, copy_project
 from rows import Row, add
 
-ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("Snakefile", "rules", "workflow", "src", "envs", "profiles", "config", "requirements.lock")
 TARGET = "results/tables/table1.csv"
 MOST = {1: 10.0, 10: 90.0}  # seconds that a dry run may take, by copies
 
 
 def project(folder: Path, copies: int) -> Path:
     """Copy the workflow with the paper's configuration, its data sets `copies` times under names of their own."""
-    folder.mkdir(parents=True)
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copy(ROOT / part, folder / part)
+    copy_project(folder)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     named = {}
     for name, own in config["datasets"].items():
@@ -80,12 +73,7 @@ def main() -> None:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--copies", type=int, nargs="+", default=[1, 3, 10], help="times the paper's data sets")
-    parser.add_argument(
-        "--repeats",
-        type=int,
-        default=3,
-        help="runs of the paper's size",
-    )
+    parser.add_argument("--repeats", type=int, default=3, help="runs of the paper's size")
     arguments = parser.parse_args()
     print("| data sets | jobs | dry run, s | CPU s | peak MB | ms a job |\n| ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as base:

@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from project import ROOT, copy_project
 
-ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("Snakefile", "rules", "workflow", "src", "envs", "profiles", "config", "resources", "requirements.lock")
 RESULTS, DATASET = "results/demo", "waterdigits"
 
 
@@ -37,11 +36,12 @@ def options(steps: int) -> list[Option]:
     """Return the options, from the number of denoising steps of the demo."""
     return [
         Option(f"as in the demo: DPM-Solver++, {steps} steps", {}, {}),
-        Option("compiled UNet", {}, {"FAIRDREAM_COMPILE": "1"}),
         Option("guidance in the first 60 % of the steps", {"guidance_interval": [0.0, 0.6]}, {}),
         Option(f"{steps // 2} steps", {"num_inference_steps": steps // 2}, {}),
         Option(f"{2 * steps} steps", {"num_inference_steps": 2 * steps}, {}),
         Option(f"DDIM, {2 * steps} steps", {"num_inference_steps": 2 * steps, "scheduler": "DDIMScheduler"}, {}),
+        # last: on a CPU each job compiles for longer than it draws
+        Option("compiled UNet", {}, {"FAIRDREAM_COMPILE": "1"}),
     ]
 
 
@@ -49,15 +49,7 @@ def measure(option: Option, method: str, folder: Path) -> list[str]:
     """Draw anew with an option in a copy of the project; return the cells of its row."""
     import pandas as pd
 
-    folder.mkdir(parents=True)
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(ROOT / part, folder / part)
-    # time stamps too: they are what Snakemake looks at
-    shutil.copytree(ROOT / RESULTS, folder / RESULTS, symlinks=True)
-    shutil.copytree(ROOT / ".snakemake/metadata", folder / ".snakemake/metadata")
+    copy_project(folder, "resources", RESULTS, ".snakemake/metadata")
     values = yaml.safe_load((folder / "config/demo.yaml").read_text())
     values["methods"] = ["erm", method]
     values["generate"].update(option.values)

@@ -80,7 +80,7 @@ rule thumbnails:
         mem_mb=lambda wildcards, attempt: 4_000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        cfg=section("thumbnails"),
+        cfg=section("nothing"),
         code=code("thumbnails.py"),
     message:
         "Thumbnails of the training images of {wildcards.dataset}"
@@ -157,7 +157,7 @@ rule distinct:
         mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=lambda wildcards, attempt: 10 * attempt,
     params:
-        cfg=section("distinct"),
+        cfg=section("nothing"),
         code=code("distinct.py"),
     message:
         "Leaving near copies out of the selection {wildcards.selection} ({wildcards.method}, {wildcards.dataset}, bias {wildcards.bias})"

@@ -60,23 +60,25 @@ STORE = f"{CONFIG.results}/store"
 DIGITS = CONFIG.datasets["waterdigits"].folder if "waterdigits" in CONFIG.datasets else f"{CONFIG.results}/waterdigits"
 
 
-def check_datasets():
-    """Name each missing data set."""
+def check_datasets(to_read=None):
+    """Name what is missing of the data sets that jobs are going to read; else of all that were never read."""
     missing = []
-    for name, dataset in CONFIG.datasets.items():
+    for name in CONFIG.datasets if to_read is None else to_read:
+        dataset = CONFIG.datasets[name]
         absent = [] if name == "waterdigits" else manifest.missing_data(dataset)
-        # what was read from there before stands without it; from elsewhere it would be read anew, and lost meanwhile
-        if absent and not manifest.was_read(Path(CONFIG.results, name, "index.parquet"), dataset):
+        # what was read from its folder before stands without it
+        index = Path(CONFIG.results, name, "index.parquet")
+        if absent and (to_read is not None or not manifest.was_read(index, dataset)):
             missing.append(f"  {name}: {', '.join(absent)} not found. Get it: {dataset.origin.strip()}")
         for own in dataset.splits:
             if Path(dataset.folder).is_dir() and not Path(dataset.folder, own.file).is_file():
                 missing.append(f"  {name}: {dataset.folder}/{own.file}, its own split at {own.bias}, not found")
     if missing:
-        sys.exit(
-            "\nThese data sets are missing:\n"
+        raise UserError(
+            "These data sets are missing:\n"
             + "\n".join(missing)
             + "\nPut each into the folder named (datasets.*.folder in the configuration), or remove it from the "
-            "configuration.\nWithout any data: `make demo` runs the whole workflow on embedded data.\n"
+            "configuration.\nWithout any data: `make demo` runs the whole workflow on embedded data."
         )
 
 
@@ -125,7 +127,10 @@ def model(role):
 def tables_of(wildcards):
     """The demo's data set is made by a rule, any other must lie there before a run that needs it begins."""
     if workflow.is_main_process:
-        check_datasets()
+        try:
+            check_datasets()
+        except UserError as error:
+            sys.exit(f"\n{error}\n")
     own = CONFIG.datasets[wildcards.dataset]
     return [f"{own.folder}/{table.file}" for table in own.tables]
 
@@ -322,7 +327,11 @@ def closing_words():
 
 def begin():
     """Before the first job of a run, not in a dry run: meet what a killed run left, write down what this one goes by."""
+    readers = (rules.manifest.rule.name, rules.index.rule.name)
+    to_read = sorted({job.wildcards.dataset for job in workflow.dag.needrun_jobs() if job.rule.name in readers})
     try:
+        # Snakemake removes what a job made before as it starts it: one that cannot read its data must not start
+        check_datasets(to_read)
         planned.check_installed(ROOT / "requirements.lock")
         files.check_locks(Path(STORE))
         executor = workflow.executor_plugin

@@ -47,7 +47,7 @@ rule hours:
         mem_mb=lambda wildcards, attempt: 1_000 * attempt,
         runtime=10,
     params:
-        cfg=section("hours"),
+        cfg=section("benchmarks"),
         code=code("hours.py"),
     message:
         "Summing up the hours of the jobs"
@@ -105,7 +105,7 @@ rule training_curves:
         mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
-        cfg=section("centroids"),
+        cfg=section("nothing"),
         code=code("training_curves.py"),
     message:
         "Training curves of {wildcards.method} ({wildcards.dataset}, bias {wildcards.bias})"

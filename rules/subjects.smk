@@ -44,7 +44,7 @@ rule centroids:
         mem_mb=lambda wildcards, attempt: 4_000 * attempt,
         runtime=10,
     params:
-        cfg=section("centroids"),
+        cfg=section("nothing"),
         code=code("centroids.py"),
     message:
         "Computing the centroid of each group of {wildcards.dataset} at bias {wildcards.bias}"

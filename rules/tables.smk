@@ -88,7 +88,7 @@ rule cost:
         mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
-        cfg=section("cost"),
+        cfg=section("benchmarks"),
         code=code("cost.py"),
     message:
         "Writing Table 3"
@@ -274,7 +274,7 @@ rule scores:
         mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
-        cfg=section("centroids"),
+        cfg=section("nothing"),
         code=code("scores.py"),
     message:
         "Histograms of the CLIP scores of {wildcards.method} ({wildcards.dataset}, bias {wildcards.bias})"
@@ -303,7 +303,7 @@ rule bias_curves:
         mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
-        cfg=section("centroids"),
+        cfg=section("nothing"),
         code=code("curve.py"),
     message:
         "Drawing accuracy against bias"
@@ -332,7 +332,7 @@ rule cost_curve:
         mem_mb=lambda wildcards, attempt: 2_000 * attempt,
         runtime=30,
     params:
-        cfg=section("centroids"),
+        cfg=section("nothing"),
         code=code("curve.py"),
     message:
         "Drawing accuracy against cost"

@@ -7,6 +7,7 @@ its dictionary, and every value that changes its result must be. Their keys are 
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import Any
 
 from fairdream import sections, told
@@ -31,13 +32,17 @@ def read_by(config: Config, stage: str, wildcards: dict[str, str]) -> dict[str, 
     wildcards
         The job's; the function takes those that it has parameters for.
     """
-    function = STAGES[stage]
-    names = inspect.signature(function).parameters.values()
-    if any(name.kind is inspect.Parameter.VAR_KEYWORD for name in names):
-        given = wildcards
-    else:
-        given = {name.name: wildcards[name.name] for name in names if name.name != "config"}
-    return as_params(function(config, **given))
+    names = _names(stage)
+    given = wildcards if names is None else {name: wildcards[name] for name in names}
+    return as_params(STAGES[stage](config, **given))
+
+
+@cache
+def _names(stage: str) -> tuple[str, ...] | None:
+    """Return the wildcards that a stage's function takes; ``None``: all."""
+    _, *parameters = inspect.signature(STAGES[stage]).parameters.values()  # the first is the configuration
+    every = any(own.kind is inspect.Parameter.VAR_KEYWORD for own in parameters)
+    return None if every else tuple(own.name for own in parameters)
 
 
 def as_params(values: Any) -> Any:

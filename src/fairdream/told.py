@@ -20,7 +20,7 @@ def tabulate(config: Config) -> Values:
     return config.tables.model_dump()
 
 
-def cost(config: Config) -> Values:
+def benchmarks(config: Config) -> Values:
     """Return where the benchmarks lie."""
     return {"benchmarks": f"{config.results}/benchmarks"}
 
@@ -66,11 +66,6 @@ def audit(config: Config, dataset: str) -> Values:
     return advice(config, dataset)
 
 
-def thumbnails(config: Config) -> Values:
-    """Return nothing: a thumbnail is a mean."""
-    return {}
-
-
 def copies(config: Config) -> Values:
     """Return when an image is a near copy."""
     own = config.audits
@@ -80,11 +75,6 @@ def copies(config: Config) -> Values:
         "quantile": own.copy_quantile,
         "seed": config.seed,
     }
-
-
-def distinct(config: Config) -> Values:
-    """Return nothing: near copies are named already."""
-    return {}
 
 
 def texts(config: Config, dataset: str) -> Values:
@@ -114,11 +104,6 @@ def page(config: Config, table: str) -> Values:
 def audit_page(config: Config, dataset: str) -> Values:
     """Return the title of the page of a training set's audit."""
     return {"title": f"Is {dataset} biased?"}
-
-
-def hours(config: Config) -> Values:
-    """Return where the benchmarks lie."""
-    return {"benchmarks": f"{config.results}/benchmarks"}
 
 
 def provenance(config: Config) -> Values:
