@@ -22,16 +22,18 @@ EVENT = re.compile(r"^\[(\w{3} \w{3} +\d+ \d\d:\d\d:\d\d \d{4})\]$", re.M)
 
 
 def work_of(log: Path) -> float | None:
-    """Return the seconds of loops that a job's log reports; ``None`` for a job that tells of no loop."""
-    total, found = 0.0, False
-    last: tuple[int, float] | None = None
+    """Return the seconds of loops that a finished job's log reports; ``None`` for a job that tells of no loop.
+
+    A loop that is told of was gone through to its end, also where its last steps are not told of.
+    """
+    finished, current = 0.0, None
     for _, text in STAMP.findall(log.read_text(encoding="utf-8", errors="replace")):
         if row := PROGRESS.search(text):
-            done, rate = int(row[1]), float(row[3])
-            if last and done <= last[0]:
-                total += last[1]  # another loop has begun
-            last, found = (done, done / rate if rate else 0.0), True
-    return total + last[1] if found and last else None
+            done, steps, rate = int(row[1]), int(row[2]), float(row[3])
+            if current and done <= current[0]:
+                finished += current[1]  # another loop has begun
+            current = (done, steps / rate if rate else 0.0)
+    return finished + current[1] if current else None
 
 
 def main() -> None:

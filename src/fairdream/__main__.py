@@ -18,6 +18,9 @@ def main() -> int:
     predict.add_argument("images", nargs="+", help="image files, and folders that are searched through")
     predict.add_argument("--output", help="CSV file; by default the terminal")
     predict.add_argument("--table", help="CSV or Parquet with path, label and attribute: prints group accuracies")
+    predict.add_argument("--image-column", default="path", help="its column of paths, if not `path`")
+    predict.add_argument("--label-column", default="label", help="its column of classes, if not `label`")
+    predict.add_argument("--attribute-column", help="its column of attributes, if not `attribute`")
     onnx = commands.add_parser("onnx", help="write an exported classifier as ONNX; needs onnx and onnxscript")
     onnx.add_argument("model", help="an exported folder")
     onnx.add_argument("--output", help="the file; by default model.onnx in the folder")
@@ -30,7 +33,8 @@ def main() -> int:
             return 0
         from fairdream import predict as command
 
-        return command.main(options.model, options.images, options.output, options.table)
+        columns = command.Columns(options.image_column, options.label_column, options.attribute_column)
+        return command.main(options.model, options.images, options.output, options.table, columns)
     except UserError as error:
         print(error, file=sys.stderr)
     except OSError as error:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fairdream import classifier
 from fairdream.device import best_device
@@ -102,7 +102,18 @@ def find(images: Iterable[str | Path]) -> Iterator[Path]:
             yield path
 
 
-def group_accuracies(table: pd.DataFrame, truth: str | Path) -> str:
+class Columns(NamedTuple):
+    """Names of a table's columns; the attribute's may be missing where no name was given."""
+
+    image: str = "path"
+    label: str = "label"
+    attribute: str | None = None
+
+
+USUAL = Columns()
+
+
+def group_accuracies(table: pd.DataFrame, truth: str | Path, columns: Columns = USUAL) -> str:
     """Return the accuracy of each group as text.
 
     Parameters
@@ -110,12 +121,15 @@ def group_accuracies(table: pd.DataFrame, truth: str | Path) -> str:
     table
         Of `predict`.
     truth
-        CSV or Parquet table with `path` (as predicted, or relative to the table), `label` and, for groups, `attribute`.
+        CSV or Parquet table with the path of each image (as predicted, or relative to the table), its label and, for
+        groups, its attribute.
+    columns
+        Their names in it.
 
     Raises
     ------
     UserError
-        When a column is missing or no path is found among the predictions.
+        When a column is missing, no path is found among the predictions, or no label is a class.
     """
     import pandas as pd
 
@@ -124,22 +138,29 @@ def group_accuracies(table: pd.DataFrame, truth: str | Path) -> str:
         known = pd.read_parquet(truth) if truth.suffix == ".parquet" else pd.read_csv(truth, dtype=str)
     except (OSError, ValueError) as error:
         raise UserError(f"{truth}: cannot be read as a table: {error}") from None
-    for column in ("path", "label"):
-        if column not in known:
+    for what, column in columns._asdict().items():
+        if column is not None and column not in known:
             raise UserError(
-                f"{truth}: has no column {column}, only {', '.join(known.columns)}. Needed are `path` (relative to the "
-                "table) and `label`, and `attribute` for groups: name them so"
+                f"{truth}: has no column {column}, only {', '.join(known.columns)}; say --{what}-column NAME"
             )
-    known["group"] = known["label"].astype(str)
-    if "attribute" in known:
-        known["group"] += "-" + known["attribute"].astype(str)
+    known["class"] = known[columns.label].astype(str)
+    known["group"] = known["class"]
+    attribute = columns.attribute or "attribute"
+    if attribute in known:
+        known["group"] += "-" + known[attribute].astype(str)
     place = {}
-    for path, label, group in zip(known["path"], known["label"].astype(str), known["group"], strict=True):
+    for path, label, group in known[[columns.image, "class", "group"]].itertuples(index=False):
         for base in (truth.parent, Path()):
             place[str((base / path).resolve())] = (label, group)
     found = pd.Series([place.get(str(Path(path).resolve())) for path in table["path"]], dtype=object).dropna()
     if found.empty:
         raise UserError(f"{truth}: none of its paths is one of the {len(table)} images, e.g. {table['path'].iloc[0]}")
+    classes = [name.removeprefix("p_") for name in table.columns if name.startswith("p_")]
+    if not set(found.str[0]) & set(classes):
+        raise UserError(
+            f"{truth}: none of its labels ({', '.join(sorted(set(found.str[0]))[:5])}) is a class of the classifier "
+            f"({', '.join(classes)}); write these names into its column {columns.label}"
+        )
     rows = table.loc[found.index].assign(label=found.str[0], group=found.str[1])
     right = rows["predicted"] == rows["label"]
     counts = rows.assign(right=right).groupby("group")["right"].agg(["sum", "count"])
@@ -154,7 +175,7 @@ def group_accuracies(table: pd.DataFrame, truth: str | Path) -> str:
     return "\n".join(lines)
 
 
-def main(model: str, images: Sequence[str], output: str | None, truth: str | None) -> int:
+def main(model: str, images: Sequence[str], output: str | None, truth: str | None, columns: Columns = USUAL) -> int:
     """Write predictions as CSV, tell of broken images and, given a table, of groups; return the exit status."""
     # begun before the work: a place that cannot be written shows at once
     with atomic(output) if output else nullcontext(sys.stdout) as target:
@@ -165,7 +186,7 @@ def main(model: str, images: Sequence[str], output: str | None, truth: str | Non
     for reason in broken.values():
         print(reason, file=sys.stderr)
     if truth:
-        print(group_accuracies(table, truth), file=sys.stderr if output is None else sys.stdout)
+        print(group_accuracies(table, truth, columns), file=sys.stderr if output is None else sys.stdout)
     return 1 if broken else 0
 
 

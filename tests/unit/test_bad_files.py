@@ -464,6 +464,18 @@ command(
     "none of its paths is one of",
     "t.csv",
 )
+command(
+    "a table of groups without the column",
+    lambda f: ["predict", classifier_file(f), picture(f), "--table", written(f / "t.csv", b"file,label\na.png,odd\n")],
+    "-column NAME",
+    "t.csv",
+)
+command(
+    "a table of groups whose classes are numbers",
+    lambda f: ["predict", classifier_file(f), picture(f), "--table", written(f / "t.csv", b"path,label\na.png,1\n")],
+    "is a class of the classifier",
+    "t.csv",
+)
 
 
 @pytest.mark.skipif(not TINY.is_dir(), reason="resources/tiny-sd is not there")

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from fairdream import classifier  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.export import ExportJob, export, interval  # noqa: E402
-from fairdream.predict import group_accuracies, predict  # noqa: E402
+from fairdream.predict import Columns, group_accuracies, predict  # noqa: E402
 from fairdream.settings import EncoderModel  # noqa: E402
 
 CONFIG = ExportJob(
@@ -98,11 +98,15 @@ def test_predictions_are_those_of_the_network(exported, images):
 
 def test_group_accuracies_are_counted(images):
     paths = [str(path) for path in sorted(images.rglob("*.*")) if path.suffix != ".csv"]
-    table = pd.DataFrame({"path": paths, "predicted": "dark"})
+    table = pd.DataFrame({"path": paths, "predicted": "dark", "p_dark": 1.0, "p_light": 0.0})
     text = group_accuracies(table, images / "table.csv")
     assert "dark-x   100.0 %  3 of 3" in text
     assert "light-y    0.0 %  0 of 3" in text
     assert "worst group 0.0 %, mean over groups 50.0 %, all images 50.0 %" in text
+    # under the names that the user's table has
+    own = pd.read_csv(images / "table.csv").set_axis(["file", "shade", "corner"], axis=1)
+    own.to_csv(images / "own.csv", index=False)
+    assert group_accuracies(table, images / "own.csv", Columns("file", "shade", "corner")) == text
 
 
 def run(*arguments, cwd):
@@ -124,17 +128,20 @@ def test_the_command_writes_a_csv_and_tells_of_groups_and_broken_images(exported
     assert again.stdout == (tmp_path / "out.csv").read_text()
 
 
-@pytest.mark.parametrize("mistake", ["no model", "no classifier", "no image", "no column", "no match"])
+@pytest.mark.parametrize("mistake", ["no model", "no classifier", "no image", "no column", "no match", "no class"])
 def test_a_mistake_is_named(exported, images, tmp_path, mistake):
     other = tmp_path / "other.safetensors"
     other.write_bytes(b"\0" * 64)
     (tmp_path / "short.csv").write_text("name,label\na.png,dark\n")
     (tmp_path / "foreign.csv").write_text("path,label\na.png,dark\n")
+    first = next(path for path in sorted(images.rglob("*.*")) if path.suffix != ".csv")
+    (tmp_path / "codes.csv").write_text(f"path,label\n{first},1\n")
     calls = {
         "no model": (lambda: predict(tmp_path / "none", [images]), "no classifier there"),
         "no classifier": (lambda: predict(other, [images]), "is no classifier of FairDream"),
         "no image": (lambda: predict(exported, [exported]), "no image that can be read"),
         "no column": (lambda: group_accuracies(predict(exported, [images])[0], tmp_path / "short.csv"), "column path"),
+        "no class": (lambda: group_accuracies(predict(exported, [images])[0], tmp_path / "codes.csv"), "dark, light"),
         "no match": (lambda: group_accuracies(predict(exported, [images])[0], tmp_path / "foreign.csv"), "none of its"),
     }
     call, words = calls[mistake]
