@@ -15,8 +15,8 @@ DEMO = $(PY) -m fairdream.warm $(PY) -m snakemake --profile profiles/demo
 DEMO_TABLE = results/demo/tables/table1.md
 
 # What `make audit`, `plan` and `report` look at: a profile, and the configuration where it is neither config.yaml nor the
-# profile's own; `make plan` also targets; and `make cost`: a results folder.
-PROFILE ?= profiles/slurm
+# profile's own; `make plan` also targets; and `make cost`: a results folder. Where SLURM is, runs are meant to go there.
+PROFILE ?= profiles/$(if $(shell command -v sbatch),slurm,local)
 CONFIG ?=
 CHOSEN = --profile $(call quoted,$(PROFILE)) $(if $(CONFIG),--configfile=$(call quoted,$(CONFIG)))
 TARGETS ?= $(if $(CONFIG),,results/tables/table1.csv)
@@ -27,12 +27,15 @@ REPORT ?=
 # Two tests at once: those on a real SLURM mostly wait. tests/conftest.py says which ones stay together.
 PYTEST = $(PY) -m pytest -n 2 --dist loadscope --durations 20
 
-.PHONY: help setup demo audit plan cost report new-dataset test test-extra test-all bench coverage lint typecheck docs format tiny-sd dag clean
+.PHONY: help setup demo audit plan cost report new-dataset trial test test-extra test-all bench coverage lint typecheck docs format tiny-sd dag clean
 
 # What `make new-dataset` is told beside NAME, on the command line: what it cannot find out by itself (docs/data.md).
 # No shell reads a word of it: quotes in it are escaped.
 quoted = '$(subst ','\'',$(1))'
 NEW_DATASET = FOLDER TABLE IMAGE LABEL ATTRIBUTE SPLIT MISSING VALIDATION TEST BASE
+
+# A variable with a typing error would change nothing, and say nothing.
+UNKNOWN = $(filter-out NAME FORCE VENV UV_VENV PY UV $(NEW_DATASET),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 
 .DEFAULT_GOAL := help
 
@@ -60,9 +63,14 @@ bench: setup ## all benchmarks that need no GPU, as one table (PEER=path of diff
 	@$(PY) bench/table.py $(if $(PEER),--peer $(PEER))
 
 new-dataset: setup ## write and check config/NAME.yaml for your own data (NAME=birds; FOLDER= LABEL= ATTRIBUTE= …: docs/data.md)
+	@$(if $(UNKNOWN),$(error $(UNKNOWN): no option of new-dataset; there are NAME, $(NEW_DATASET), FORCE))
 	@$(PY) -m fairdream.newdata $(if $(filter command,$(origin NAME)),$(call quoted,$(NAME)),$(error say what to call it: make new-dataset NAME=birds)) \
 	  $(foreach option,$(NEW_DATASET),$(if $(filter command,$(origin $(option))),--$(shell echo $(option) | tr A-Z a-z) $(call quoted,$($(option))))) \
-	  $(if $(FORCE),--force)
+	  $(if $(filter command,$(origin FORCE)),--force)
+
+trial: setup ## a small run on your own data, after new-dataset: tiny models, minutes on a CPU (NAME=birds)
+	@$(PY) -m fairdream.newdata $(if $(filter command,$(origin NAME)),$(call quoted,$(NAME)),$(error say of which data: make trial NAME=birds)) --trial
+	@$(DEMO) $(call quoted,--configfile=config/$(NAME)-trial.yaml)
 
 report: setup ## the HTML report of a finished run (PROFILE=profiles/demo for the demo; CONFIG=)
 	@$(PY) -m fairdream.reporting $(CHOSEN) $(if $(REPORT),--output $(call quoted,$(REPORT)))

@@ -78,7 +78,8 @@ def check_datasets(to_read=None):
             "These data sets are missing:\n"
             + "\n".join(missing)
             + "\nPut each into the folder named (datasets.*.folder in the configuration), or remove it from the "
-            "configuration.\nWithout any data: `make demo` runs the whole workflow on embedded data."
+            "configuration.\nFor data of your own, name their configuration: --configfile=config/NAME.yaml.\n"
+            "Without any data: `make demo` runs the whole workflow on embedded data."
         )
 
 

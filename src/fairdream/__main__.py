@@ -15,7 +15,7 @@ def main() -> int:
     commands = parser.add_subparsers(required=True, dest="command")
     predict = commands.add_parser("predict", help="classify images with an exported classifier")
     predict.add_argument("model", help="an exported folder, or a classifier's .safetensors file")
-    predict.add_argument("images", nargs="+", help="image files, and folders that are searched through")
+    predict.add_argument("images", nargs="*", help="image files, and folders that are searched; none: the table's")
     predict.add_argument("--output", help="CSV file; by default the terminal")
     predict.add_argument("--table", help="CSV or Parquet with path, label and attribute: prints group accuracies")
     predict.add_argument("--image-column", default="path", help="its column of paths, if not `path`")
@@ -31,6 +31,8 @@ def main() -> int:
 
             print(to_onnx(options.model, options.output))
             return 0
+        if not options.images and not options.table:
+            predict.error("give images, folders of them, or a --table that names them")
         from fairdream import predict as command
 
         columns = command.Columns(options.image_column, options.label_column, options.attribute_column)

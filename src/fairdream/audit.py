@@ -247,8 +247,11 @@ def _page_of(
         methods.append([method["name"], advised, *(verdicts[method["name"]][name] for name in counts.index)])
         reasons.setdefault(method["why"], []).append(method["name"])
     small = [f"{name} {n}" for name, n in counts["test"].items() if n < config.small_group]
+    biased = found["cramers_v"] >= NEGLIGIBLE
     lines = [
-        f"## Bias {bias}\n",
+        f"## Bias {bias}: {'yes' if biased else 'hardly'}\n",
+        f"Label and attribute {'go' if biased else 'hardly go'} together: {found['bias_ratio']:.1%} of the training "
+        "images have the attribute that goes with their class.\n",
         _table(groups, right=range(2, 7)),
         f"\n- Cramér's V of label and attribute: {found['cramers_v']:.3f} (0: independent, 1: one tells the other; "
         f"chi² test: p {_p_value(found['p_value'])}).",

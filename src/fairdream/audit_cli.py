@@ -9,17 +9,13 @@ import sys
 from pathlib import Path
 
 from fairdream import planned
+from fairdream.command import snakemake
+from fairdream.errors import UserError
 
 
 def main(arguments: list[str]) -> None:
     """Run Snakemake up to the audits in this process, and print them."""
-    from snakemake.cli import main as snakemake
-
-    try:
-        snakemake([*arguments, "audit_data"])
-    except SystemExit as error:
-        if error.code:
-            raise
+    snakemake([*arguments, "audit_data"])
     config = planned.parsed()
     for dataset in config.datasets:
         page = Path(config.results, dataset, "audit.md")
@@ -29,4 +25,7 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        raise SystemExit(str(error)) from None

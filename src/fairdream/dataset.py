@@ -134,8 +134,11 @@ class Dataset(Source):
         groups = {f"{label}-{attribute}" for label in self.labels for attribute in self.attributes}
         places: list[Dataset | OwnSplit] = [self, *self.splits]
         for where in places:
-            if set(where.train_counts) != groups:
-                raise ValueError(f"train_counts must have exactly the groups {', '.join(sorted(groups))}")
+            if wrong := set(where.train_counts) ^ groups:
+                raise ValueError(
+                    f"train_counts must have exactly the groups {', '.join(sorted(groups))}; "
+                    f"lacking or too many: {', '.join(sorted(wrong))}"
+                )
             for label in self.labels:
                 if not any(where.train_counts[f"{label}-{attribute}"] for attribute in self.attributes):
                     raise ValueError(f"train_counts: the class {label} has no training image in any group")

@@ -133,6 +133,23 @@ def unpack(archive: Path, folder: Path) -> None:
         os.replace(inner if inner.is_dir() else content, folder)
 
 
+def is_unpacked(archive: Path, folder: Path) -> bool:
+    """Tell whether each file of an archive lies in the folder, in its size: `unpack` put it there before."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as file:
+            sizes = {info.filename: info.file_size for info in file.infolist() if not info.is_dir()}
+    elif not tarfile.is_tarfile(archive):
+        return False
+    else:
+        with tarfile.open(archive) as file:
+            sizes = {info.name: info.size for info in file if info.isfile()}
+    top = f"{folder.name}/"
+    if any(name.startswith(top) for name in sizes):  # as `unpack` does
+        sizes = {name.removeprefix(top): size for name, size in sizes.items() if name.startswith(top)}
+    found = [folder / name for name in sizes]
+    return all(path.is_file() and path.stat().st_size == sizes[name] for name, path in zip(sizes, found, strict=True))
+
+
 def _refuse_outside(names: list[str]) -> None:
     """Refuse a zip archive with a path that leaves its folder; zipfile would write it under another name."""
     for name in names:

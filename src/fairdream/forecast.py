@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairdream import params, planned
+from fairdream.command import snakemake
 from fairdream.errors import UserError
 from fairdream.rates import Rates, work
 from fairdream.timeline import FOLLOWS, Job, expected_of, in_turns, needs_of, only, wall_time
@@ -61,15 +62,9 @@ class Listener(logging.Filter):
 
 def dry_run(arguments: list[str]) -> Listener:
     """Run Snakemake with ``--dry-run`` in this process and return what it said; end with it when it fails."""
-    from snakemake.cli import main as snakemake
-
     listener = Listener()
     logging.getLogger("snakemake.logging").addFilter(listener)
-    try:
-        snakemake(["--dry-run", *arguments])  # first: targets may follow a lone --
-    except SystemExit as error:
-        if error.code:
-            raise
+    snakemake(["--dry-run", *arguments])  # first: targets may follow a lone --
     return listener
 
 

@@ -113,6 +113,29 @@ class Columns(NamedTuple):
 USUAL = Columns()
 
 
+def read_truth(truth: str | Path, columns: Columns) -> pd.DataFrame:
+    """Return a table of labels as text; it has the columns.
+
+    Raises
+    ------
+    UserError
+        When it cannot be read or lacks one.
+    """
+    import pandas as pd
+
+    truth = Path(truth)
+    try:
+        known = pd.read_parquet(truth) if truth.suffix == ".parquet" else pd.read_csv(truth, dtype=str)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{truth}: cannot be read as a table: {error}") from None
+    for what, column in columns._asdict().items():
+        if column is not None and column not in known:
+            raise UserError(
+                f"{truth}: has no column {column}, only {', '.join(known.columns)}; say --{what}-column NAME"
+            )
+    return known
+
+
 def group_accuracies(table: pd.DataFrame, truth: str | Path, columns: Columns = USUAL) -> str:
     """Return the accuracy of each group as text.
 
@@ -134,15 +157,7 @@ def group_accuracies(table: pd.DataFrame, truth: str | Path, columns: Columns = 
     import pandas as pd
 
     truth = Path(truth)
-    try:
-        known = pd.read_parquet(truth) if truth.suffix == ".parquet" else pd.read_csv(truth, dtype=str)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{truth}: cannot be read as a table: {error}") from None
-    for what, column in columns._asdict().items():
-        if column is not None and column not in known:
-            raise UserError(
-                f"{truth}: has no column {column}, only {', '.join(known.columns)}; say --{what}-column NAME"
-            )
+    known = read_truth(truth, columns)
     known["class"] = known[columns.label].astype(str)
     known["group"] = known["class"]
     attribute = columns.attribute or "attribute"
@@ -175,8 +190,17 @@ def group_accuracies(table: pd.DataFrame, truth: str | Path, columns: Columns = 
     return "\n".join(lines)
 
 
-def main(model: str, images: Sequence[str], output: str | None, truth: str | None, columns: Columns = USUAL) -> int:
-    """Write predictions as CSV, tell of broken images and, given a table, of groups; return the exit status."""
+def main(
+    model: str, images: Sequence[str | Path], output: str | None, truth: str | None, columns: Columns = USUAL
+) -> int:
+    """Write predictions as CSV, tell of broken images and, given a table, of groups; return the exit status.
+
+    Without images those of the table are classified.
+    """
+    if truth and not images:
+        paths = read_truth(truth, columns)[columns.image]
+        beside = [Path(truth).parent / path for path in paths]
+        images = [own if own.exists() else path for own, path in zip(beside, paths, strict=True)]
     # begun before the work: a place that cannot be written shows at once
     with atomic(output) if output else nullcontext(sys.stdout) as target:
         if isinstance(target, Path):

@@ -86,9 +86,9 @@ class Progress:
             states += [f"{self.failed[rule]} failed"] if self.failed[rule] else []
             if states or 0 < self.done[rule] < count:
                 parts.append(f"{rule} {self.done[rule]}/{count}" + (f" ({', '.join(states)})" if states else ""))
-        time_left = (
-            f"{'about' if all_known else 'at least'} {_time(seconds)} left" if self.took else "time left unknown"
-        )
+        # 0 s of rules that have no job left say nothing of those that wait
+        known = self.took and (all_known or seconds >= 1)
+        time_left = f"{'about' if all_known else 'at least'} {_time(seconds)} left" if known else "time left unknown"
         waiting = max(0, total - done - running)
         head = f"{done} of {total} jobs done, {running} running, {waiting} waiting, {failed} failed; {time_left}"
         return f"[{time.strftime('%H:%M')}] {head}" + (f": {', '.join(parts)}" if parts else "")

@@ -1,11 +1,12 @@
-"""The literal command of the README makes Table 1 on a real SLURM, and a second call finds nothing to do."""
+"""The README's command makes Table 1 on a real SLURM, a second call finds nothing to do; then the report."""
 
 import csv
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import copy_project
+from conftest import TEST_CLUSTER_OPTIONS, copy_project
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(3000)]
 
@@ -41,3 +42,17 @@ def test_table_1_on_two_nodes(snakemake, on_cluster, project):
     again = snakemake(TABLE, cwd=project, timeout=120)
     assert again.returncode == 0, again.stdout
     assert "Nothing to be done" in again.stdout
+
+    # `make report`: its parts are drawn here or as jobs of the partition without GPUs
+    option, seconds = TEST_CLUSTER_OPTIONS
+    profile = project / "profiles/slurm/config.yaml"
+    profile.write_text(f"{profile.read_text()}\n{option.removeprefix('--')}: {seconds}\n")
+    report = [sys.executable, "-m", "fairdream.reporting", "--profile", "profiles/slurm"]
+    told = on_cluster(*report, cwd=project, timeout=900)
+    assert told.returncode == 0, told.stdout
+    assert "results/report.html: " in told.stdout
+    page = (project / "results/report.html").read_text()
+    assert all(word in page for word in ("Table 1", "Audits", "Contact sheets"))
+    queue = on_cluster("squeue", "--states=all", "-h", "-o", "%i %P", cwd=project, timeout=30).stdout
+    later = {place for job, place in map(str.split, queue.splitlines()) if job not in jobs}
+    assert later <= {"cpu"}, queue

@@ -126,6 +126,14 @@ def test_the_command_writes_a_csv_and_tells_of_groups_and_broken_images(exported
     again = run(exported, images, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert again.stdout == (tmp_path / "out.csv").read_text()
+    # the images that a table names, and no others
+    pd.read_csv(images / "table.csv").head(3).to_csv(images / "three.csv", index=False)
+    three = run(exported, "--table", images / "three.csv", cwd=tmp_path)
+    assert three.returncode == 0, three.stderr
+    assert len(three.stdout.splitlines()) == 4
+    nothing = run(exported, cwd=tmp_path)
+    assert nothing.returncode == 2
+    assert "give images" in nothing.stderr
 
 
 @pytest.mark.parametrize("mistake", ["no model", "no classifier", "no image", "no column", "no match", "no class"])

@@ -146,7 +146,42 @@ def test_the_prompts_take_their_words_from_the_names(home):
     assert own.prompts.ffr.attributes["wet_sand"] == ["wet sand"]
 
 
-def test_columns_with_other_names_are_asked_for_with_what_they_hold(home):
+def test_a_column_with_other_words_than_splits_is_no_split(home, capsys):
+    rows = [(n, y, a, "training" if s == "train" else "rest") for n, y, a, s in with_splits()]
+    table(home, rows, columns=("path", "label", "attribute", "fold"))
+    main(["pets"])
+    assert "the table has no split" in capsys.readouterr().out
+    # two columns with the words: neither is taken unasked
+    both = [(*row, row[3]) for row in with_splits()]
+    table(home, both, columns=("path", "label", "attribute", "fold", "part"))
+    main(["pets", "--force"])
+    assert "the table has no split" in capsys.readouterr().out
+
+
+def test_a_trial_has_the_data_as_they_were_edited_and_tiny_models(home, capsys):
+    shutil.copy(ROOT / "config/demo.yaml", home / "config")
+    (home / "resources/tiny-sd").mkdir(parents=True)
+    table(home)
+    main(["pets"])
+    own = Path("config/pets.yaml")
+    own.write_text(own.read_text().replace("sea lion", "walrus"))
+    capsys.readouterr()
+    main(["pets", "--trial"])
+    told = capsys.readouterr().out
+    assert "config/pets-trial.yaml was written" in told
+    trial, whole = load_config("config/pets-trial.yaml"), load_config(own)
+    assert trial.datasets == whole.datasets
+    assert trial.datasets["pets"].labels["sea_lion"] == "walrus"
+    assert trial.results == "results/pets-trial"
+    assert trial.models.diffusion.id == "resources/tiny-sd"
+    assert not trial.pretrain.overrides
+    # and from nothing, both
+    own.unlink()
+    main(["pets", "--trial"])
+    assert load_config("config/pets-trial.yaml").datasets["pets"].labels["sea_lion"] == "sea lion"
+
+
+def test_columns_with_other_names_are_asked_for_with_what_they_hold(home, capsys):
     table(home, columns=("img", "species", "ground", "fold"))
     assert "IMAGE=" in refused("pets")
     message = refused("pets", "--image", "img")
@@ -157,12 +192,13 @@ def test_columns_with_other_names_are_asked_for_with_what_they_hold(home):
     assert f"img has {len(ROWS)} different value(s)" in too_many
     assert "LABEL=" in too_many
     options = ["--image", "img", "--label", "species", "--attribute", "ground"]
-    main(["pets", *options, "--split", "fold"])
+    # `fold` holds words for splits alone: it is taken for the split, and that is said
+    main(["pets", *options])
     assert found(home) == EXPECTED
+    assert "the values of fold are words for splits" in capsys.readouterr().out
     Path("config/pets.yaml").write_text("results: mine\n")
-    main(["pets", *options, "--force"])
+    main(["pets", *options, "--split", "none", "--force"])
     assert Path("config/pets.yaml.old").read_text() == "results: mine\n"
-    # `fold` is not taken for the split unasked
     assert load_config("config/pets.yaml").datasets["pets"].held_out.test == 0.2
 
 
@@ -313,6 +349,10 @@ def test_an_archive_is_unpacked_first(home):
             file.write(path, path.relative_to(home / "made"))
     main(["pets", "--folder", "pets.zip"])
     assert found(home) == EXPECTED
+    # a second call finds what the first one unpacked
+    main(["pets", "--folder", "pets.zip", "--force"])
+    assert found(home) == EXPECTED
+    next(Path("data/pets").rglob("*.png")).unlink()
     assert "data/pets is there already" in refused("pets", "--folder", "pets.zip", "--force")
 
 
@@ -383,6 +423,12 @@ def test_make_hands_over_what_is_written_and_nothing_of_the_environment(home):
     assert "fairdream.newdata 'birds'" in words
     assert "--attribute 'my place'" in words
     assert "--label" not in words
+    wrong = subprocess.run([*command, "NAME=birds", "SPLITS=part"], env=variables, capture_output=True, text=True)
+    assert wrong.returncode != 0
+    assert "SPLITS: no option of new-dataset" in wrong.stderr
+    trial = subprocess.run([*command[:-1], "trial", "NAME=birds"], env=variables, capture_output=True, text=True)
+    assert "fairdream.newdata 'birds' --trial" in trial.stdout
+    assert "--profile profiles/demo '--configfile=config/birds-trial.yaml'" in trial.stdout
     lone = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert lone.returncode != 0
     assert "make new-dataset NAME=birds" in lone.stderr

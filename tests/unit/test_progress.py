@@ -48,6 +48,12 @@ def test_the_time_left_is_work_at_the_pace_so_far(progress):
     assert "about 4 min left" in progress.line(150.0)
 
 
+def test_no_time_is_told_where_all_known_rules_are_done(progress):
+    for job in range(4):
+        run(progress, job, "finetune", 0.0, 10.0)
+    assert "time left unknown" in progress.line(20.0)
+
+
 def test_failures_are_counted_and_their_jobs_wait_again(progress):
     run(progress, 1, "finetune", 0.0, 10.0, failed=True)
     run(progress, 1, "finetune", 10.0)

@@ -84,6 +84,18 @@ def test_an_archive_becomes_a_configuration_whose_dry_run_lists_every_job(shapes
     every = {f"{label}-{attribute}" for label in LABELS for attribute in ATTRIBUTES}
     assert {job.wildcards["group"] for job in jobs if job.rule == "generate"} == every
 
+    # `make trial`
+    command = [sys.executable, "-m", "fairdream.newdata", "shapes", "--trial"]
+    told = run(*command, cwd=project, env={**os.environ, "PYTHONPATH": str(project / "src")}, timeout=60)
+    assert told.returncode == 0, told.stdout
+    trial = run_snakemake(project, "-n", "--configfile", "config/shapes-trial.yaml", timeout=120)
+    assert trial.returncode == 0, trial.stdout
+    assert {key: planned(trial.stdout)[key] for key in ("finetune", "generate", "pretrain")} == {
+        "finetune": 7,
+        "generate": 9,
+        "pretrain": 2,
+    }
+
 
 @needs_models
 @pytest.mark.slow

@@ -18,11 +18,12 @@ from fairdream import plan
 from fairdream.bias import aligned_groups, group_name
 from fairdream.config import load_config
 from fairdream.dataset import HeldOut, Source
-from fairdream.download import unpack
+from fairdream.download import is_unpacked, unpack
 from fairdream.errors import UserError
 from fairdream.files import write_text
 from fairdream.index import as_text, read_table, read_tables
 from fairdream.newdata import columns, layouts, render
+from fairdream.newdata.trial import write_trial
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +46,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.add_argument(f"--{split}", type=float, help=help_, dest=f"share_{split}")
     parser.add_argument("--base", type=Path, default=Path("config.yaml"), help="configuration of the other sections")
     parser.add_argument("--force", action="store_true", help="write config/NAME.yaml anew")
+    parser.add_argument("--trial", action="store_true", help="also config/NAME-trial.yaml, what `make trial` runs")
     return parser.parse_args(arguments)
 
 
@@ -59,10 +61,11 @@ def find_folder(options: argparse.Namespace) -> Path | None:
     folder = options.folder or Path("data", options.name)
     if folder.is_file():
         target = Path("data", options.name)
-        if target.exists():
+        if not target.exists():
+            unpack(folder, target)
+            print(f"{folder}: unpacked into {target}")
+        elif not is_unpacked(folder, target):
             raise UserError(f"{target} is there already: give it as FOLDER=, or remove it to unpack {folder} anew")
-        unpack(folder, target)
-        print(f"{folder}: unpacked into {target}")
         inner = [path for path in target.iterdir() if path.name != "__MACOSX"]
         return inner[0] if len(inner) == 1 and inner[0].is_dir() else target
     if not folder.is_dir():
@@ -93,6 +96,10 @@ def look(folder: Path, options: argparse.Namespace, notes: list[str]) -> dict[st
     }
     if options.split == "none":
         chosen["split"] = None
+    if chosen["split"] and options.split is None and chosen["split"].lower() not in columns.USUAL["split"]:
+        notes.append(
+            f"the values of {chosen['split']} are words for splits: it is taken for the split; else SPLIT=none"
+        )
     path, label, attribute = (str(chosen[role]) for role in ("path", "label", "attribute"))
     images = columns.image_folder(folder, raw[path], file)
     by_folder = columns.splits_of_paths(raw[path]) if chosen["split"] is None and options.split is None else None
@@ -217,9 +224,12 @@ def report(name: str, counts: dict[str, dict[str, int]], swapped: list[str], not
         "Next, after a look at the words under `labels`, `attributes` and `prompts`:",
         f"  .venv/bin/snakemake -n {own}    # a dry run: every job, nothing computed",
         f"  .venv/bin/snakemake --cores 2 check_data {own}    # opens every image once",
-        f"  make audit PROFILE=profiles/local CONFIG=config/{name}.yaml    # how biased they are, which method fits",
+        f"  make audit CONFIG=config/{name}.yaml    # how biased they are, which method fits",
+        f"  make trial NAME={name}    # a small run first, on tiny models: minutes on a CPU",
+        f"  make plan CONFIG=config/{name}.yaml    # the hours, before they are spent",
         f"  .venv/bin/snakemake --profile profiles/local {own}    # the run, on this machine",
         f"  .venv/bin/snakemake --profile profiles/slurm {own}    # the run, on a SLURM cluster",
+        f"  make report CONFIG=config/{name}.yaml    # all of it in one HTML file",
     ]
     return "\n".join(lines)
 
@@ -248,6 +258,9 @@ def main(arguments: list[str] | None = None) -> None:
         raise UserError(f"NAME={name}: letters, digits, _ and . only, as it stands in paths")
     if name == "waterdigits":
         raise UserError("NAME=waterdigits: this is the demo's data set, which the workflow makes; choose another name")
+    if options.trial and target.exists() and not options.force:
+        print(f"{write_trial(target)} was written, of the data sets in {target}.")
+        return
     if target.exists() and not options.force:
         raise UserError(f"{target} is there already: edit it; or FORCE=1 writes it anew and keeps this one beside it")
     base = load_config(options.base)
@@ -272,6 +285,8 @@ def main(arguments: list[str] | None = None) -> None:
     source = f" from {values['folder']}/{values['tables'][0]['file']}" if folder else ""
     print(f"{target} was written{source}, and is valid.")
     print(report(name, counts, plan.swapped_groups(config, name, plan.biases(config)[0]), notes))
+    if options.trial:
+        print(f"{write_trial(target)} was written, of the data sets in {target}.")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ NUMBERED_SPLITS = {"0": "train", "1": "validation", "2": "test"}
 
 
 def choose_column(table: pd.DataFrame, role: str, asked: str | None, file: Path) -> str | None:
-    """Return the column of a role: the one asked for, or the first with a usual name.
+    """Return the column of a role: the one asked for, or the first with a usual name; a split's also by its values.
 
     Raises
     ------
@@ -44,12 +44,21 @@ def choose_column(table: pd.DataFrame, role: str, asked: str | None, file: Path)
         return asked
     lowered = {column.lower(): column for column in columns}
     found = next((lowered[name] for name in USUAL[role] if name in lowered), None)
-    if found is None and role != "split":
+    if found is None and role == "split":
+        named = [column for column in columns if _names_splits(table[column])]
+        return named[0] if len(named) == 1 else None
+    if found is None:
         raise UserError(
             f"{file}: no column has a usual name for the {role} ({', '.join(USUAL[role])}); "
             f"say which one it is with {OPTIONS[role]}=. It has:\n{_described(table)}"
         )
     return found
+
+
+def _names_splits(values: Iterable[str]) -> bool:
+    """Tell whether values are words for splits alone, the training one among two or more."""
+    splits = {SPLIT_WORDS.get(value.lower()) for value in set(values)}
+    return None not in splits and "train" in splits and len(splits) > 1
 
 
 def _described(table: pd.DataFrame) -> str:
