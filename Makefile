@@ -15,8 +15,8 @@ DEMO = $(PY) -m fairdream.warm $(PY) -m snakemake --profile profiles/demo
 DEMO_TABLE = results/demo/tables/table1.md
 
 # What `make audit`, `plan` and `report` look at: a profile, and the configuration where it is neither config.yaml nor the
-# profile's own; `make plan` also targets; and `make cost`: a results folder. Where SLURM is, runs are meant to go there.
-PROFILE ?= profiles/$(if $(shell command -v sbatch),slurm,local)
+# profile's own; `make plan` also targets; and `make cost`: a results folder. Where SLURM answers, runs are meant to go there.
+PROFILE ?= profiles/$(if $(shell timeout 5 sinfo -h 2>/dev/null),slurm,local)
 CONFIG ?=
 CHOSEN = --profile $(call quoted,$(PROFILE)) $(if $(CONFIG),--configfile=$(call quoted,$(CONFIG)))
 TARGETS ?= $(if $(CONFIG),,results/tables/table1.csv)
