@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from fairdream.errors import UserError
+from fairdream.config import load_config
 
 
 def snakemake(arguments: list[str]) -> None:
@@ -13,14 +11,15 @@ def snakemake(arguments: list[str]) -> None:
     Raises
     ------
     UserError
-        When a configuration named with ``--configfile=`` is not there, for which Snakemake has a traceback.
+        When a configuration named with ``--configfile=`` cannot be read or is wrong: Snakemake has a traceback for one
+        that is not there, and names no line of one that is no YAML.
     """
     from snakemake.cli import main
 
     for word in arguments:
         option, _, path = word.partition("=")
-        if option == "--configfile" and not Path(path).is_file():
-            raise UserError(f"{path}: cannot read the configuration: no such file (CONFIG={path})")
+        if option == "--configfile":
+            load_config(path)
     try:
         main(arguments)
     except SystemExit as error:
