@@ -71,6 +71,11 @@ new-dataset: setup ## write and check config/NAME.yaml for your own data (NAME=b
 trial: setup ## a small run on your own data, after new-dataset: tiny models, minutes on a CPU (NAME=birds)
 	@$(PY) -m fairdream.newdata $(if $(filter command,$(origin NAME)),$(call quoted,$(NAME)),$(error say of which data: make trial NAME=birds)) --trial
 	@$(DEMO) $(call quoted,--configfile=config/$(NAME)-trial.yaml)
+	@# the name was checked by the first line
+	@echo "The accuracies of so small a run say nothing. All of it in one file, and its classifier:"
+	@echo "  make report CONFIG=config/$(NAME)-trial.yaml"
+	@echo "  .venv/bin/snakemake --profile profiles/local --configfile=config/$(NAME)-trial.yaml results/$(NAME)-trial/$(NAME)/original/dreambooth/model/README.md"
+	@echo "  .venv/bin/python -m fairdream predict results/$(NAME)-trial/$(NAME)/original/dreambooth/model IMAGES..."
 
 report: setup ## the HTML report of a finished run (PROFILE=profiles/demo for the demo; CONFIG=)
 	@$(PY) -m fairdream.reporting $(CHOSEN) $(if $(REPORT),--output $(call quoted,$(REPORT)))

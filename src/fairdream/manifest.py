@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,17 @@ from fairdream.files import atomic
 from fairdream.identity import file_digest
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
+
+
+def image_base(folder: Path, paths: Sequence[str]) -> tuple[Path, int]:
+    """Return the folder that a table's paths start from, its own or one below it, and how many images were found there.
+
+    Most of the first ones decide: one that is missing shows later, by its name.
+    """
+    inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    bases = [folder, *inner, *sorted(path for one in inner for path in one.iterdir() if path.is_dir())]
+    found = {base: sum((base / path).is_file() for path in paths[:20]) for base in bases}
+    return max(found.items(), key=lambda own: own[1])
 
 
 def missing_data(config: Source) -> list[str]:

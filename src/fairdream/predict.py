@@ -15,6 +15,7 @@ from fairdream.device import best_device
 from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.images import open_rgb
+from fairdream.manifest import image_base
 from fairdream.metrics import summarize
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def predict(model: str | Path, images: Sequence[str | Path]) -> tuple[pd.DataFra
             table[f"p_{label}"] = shares[:, number]
         tables.append(table)
     if not tables:
-        raise UserError("no image that can be read: " + ("; ".join(broken.values()) or "none found"))
+        told = [*list(broken.values())[:3], *([f"{len(broken)} in all"] if len(broken) > 3 else [])]
+        raise UserError("no image that can be read: " + ("; ".join(told) or "none found"))
     return pd.concat(tables, ignore_index=True), broken
 
 
@@ -144,8 +146,8 @@ def group_accuracies(table: pd.DataFrame, truth: str | Path, columns: Columns = 
     table
         Of `predict`.
     truth
-        CSV or Parquet table with the path of each image (as predicted, or relative to the table), its label and, for
-        groups, its attribute.
+        CSV or Parquet table with the path of each image (as predicted, or relative to the table's folder or one below
+        it), its label and, for groups, its attribute.
     columns
         Their names in it.
 
@@ -163,9 +165,10 @@ def group_accuracies(table: pd.DataFrame, truth: str | Path, columns: Columns = 
     attribute = columns.attribute or "attribute"
     if attribute in known:
         known["group"] += "-" + known[attribute].astype(str)
+    bases = (image_base(truth.parent, known[columns.image].astype(str).tolist())[0], truth.parent, Path())
     place = {}
-    for path, label, group in known[[columns.image, "class", "group"]].itertuples(index=False):
-        for base in (truth.parent, Path()):
+    for path, label, group in known[[columns.image, "class", "group"]].astype(str).itertuples(index=False):
+        for base in bases:
             place[str((base / path).resolve())] = (label, group)
     found = pd.Series([place.get(str(Path(path).resolve())) for path in table["path"]], dtype=object).dropna()
     if found.empty:
@@ -198,8 +201,9 @@ def main(
     Without images those of the table are classified.
     """
     if truth and not images:
-        paths = read_truth(truth, columns)[columns.image]
-        beside = [Path(truth).parent / path for path in paths]
+        paths = read_truth(truth, columns)[columns.image].astype(str).tolist()
+        base, _ = image_base(Path(truth).parent, paths)
+        beside = [base / path for path in paths]
         images = [own if own.exists() else path for own, path in zip(beside, paths, strict=True)]
     # begun before the work: a place that cannot be written shows at once
     with atomic(output) if output else nullcontext(sys.stdout) as target:

@@ -356,6 +356,38 @@ def test_an_archive_is_unpacked_first(home):
     assert "data/pets is there already" in refused("pets", "--folder", "pets.zip", "--force")
 
 
+def test_the_one_folder_in_a_folder_is_taken_where_the_table_lies_in_it(home):
+    table(home)
+    (home / "unpacked").mkdir()
+    (home / "data/pets").rename(home / "unpacked/pets")
+    main(["pets", "--folder", "unpacked"])
+    assert load_config("config/pets.yaml").datasets["pets"].folder == "unpacked/pets"
+    assert found(home) == EXPECTED
+
+
+def test_tables_that_were_written_carelessly(home):
+    def told(*columns_and_rows: tuple, options=()) -> str:
+        shutil.rmtree(home / "data", ignore_errors=True)
+        columns, *rows = columns_and_rows
+        table(home, rows, columns)
+        return refused("pets", *options)
+
+    names = ("path", "label", "attribute")
+    alike = [(n, "Cat" if number == 3 else y, a) for number, (n, y, a) in enumerate(ROWS)]
+    assert "'Cat' and 'cat' differ in case or blanks alone" in told(names, *alike)
+    blank = [(n, y, "snow " if number == 40 else a) for number, (n, y, a) in enumerate(ROWS)]
+    assert "differ in case or blanks alone" in told(names, *blank)
+    assert "label is both label and attribute" in told(names, *ROWS, options=["--attribute", "label"])
+    bare = [(n.removesuffix(".png"), y, a) for n, y, a in ROWS]
+    shutil.rmtree(home / "data", ignore_errors=True)
+    table(home)
+    pd.DataFrame(bare, columns=names).to_csv("data/pets/metadata.csv", index=False)
+    assert "write the endings into the table" in refused("pets")
+    pd.DataFrame(ROWS, columns=names).to_csv("data/pets/metadata.csv", index=False, sep=";")
+    assert "written with ';'; save it with commas" in refused("pets")
+    assert "did you mean FOLDER=data/pets?" in refused("pets", "--folder", "data/pets/metadata.csv")
+
+
 def test_mistakes_are_told_with_what_would_be_right(home):
     table(home, files=["a.csv", "b.csv"])
     assert "several tables: a.csv, b.csv" in refused("pets")

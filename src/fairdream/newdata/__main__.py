@@ -10,6 +10,7 @@ import argparse
 import difflib
 import re
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,10 @@ def find_folder(options: argparse.Namespace) -> Path | None:
     """
     folder = options.folder or Path("data", options.name)
     if folder.is_file():
+        if not (zipfile.is_zipfile(folder) or tarfile.is_tarfile(folder)):
+            raise UserError(
+                f"FOLDER={folder}: no folder, nor a zip or tar of one; did you mean FOLDER={folder.parent}?"
+            )
         target = Path("data", options.name)
         if not target.exists():
             unpack(folder, target)
@@ -76,7 +81,7 @@ def find_folder(options: argparse.Namespace) -> Path | None:
             return None
         hint = f"did you mean {parent / near[0]}?" if near else "say where the images are with FOLDER="
         raise UserError(f"{folder}: no such folder or archive; {hint}")
-    return folder
+    return layouts.unwrapped(folder)
 
 
 def look(folder: Path, options: argparse.Namespace, notes: list[str]) -> dict[str, Any]:
@@ -101,6 +106,8 @@ def look(folder: Path, options: argparse.Namespace, notes: list[str]) -> dict[st
             f"the values of {chosen['split']} are words for splits: it is taken for the split; else SPLIT=none"
         )
     path, label, attribute = (str(chosen[role]) for role in ("path", "label", "attribute"))
+    if label == attribute:
+        raise UserError(f"{file}: {label} is both label and attribute; choose another column with LABEL= or ATTRIBUTE=")
     images = columns.image_folder(folder, raw[path], file)
     by_folder = columns.splits_of_paths(raw[path]) if chosen["split"] is None and options.split is None else None
     if by_folder is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import glob
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairdream.errors import UserError
-from fairdream.manifest import IMAGE_SUFFIXES
+from fairdream.manifest import IMAGE_SUFFIXES, image_base
 from fairdream.newdata.layouts import SPLIT_WORDS, split_of
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ def choose_column(table: pd.DataFrame, role: str, asked: str | None, file: Path)
         When the one asked for is not there, or there is none but for the split; with the columns and some values.
     """
     columns = [str(column) for column in table.columns]
+    if len(columns) == 1 and (other := next((mark for mark in ";\t|" if mark in columns[0]), None)):
+        raise UserError(
+            f"{file}: it has one column, {columns[0]!r}, as it is written with {other!r}; save it with commas"
+        )
     if asked:
         if asked not in columns:
             near = difflib.get_close_matches(asked, columns, 1)
@@ -85,8 +90,15 @@ def named_values(values: Iterable[str], column: str, option: str, file: Path) ->
         shown = ", ".join(different[:5]) + ", …" * (len(different) > 5)
         raise UserError(
             f"{file}: the column {column} has {len(different)} different value(s) ({shown}); "
-            f"a {option.lower()} has 2 to {MOST_VALUES}. Choose another column with {option}="
+            f"{'an' if option[0] == 'A' else 'a'} {option.lower()} has 2 to {MOST_VALUES}. Choose another column with "
+            f"{option}="
         )
+    alike: dict[str, str] = {}
+    for value in different:
+        other = alike.setdefault(" ".join(value.casefold().split()), value)
+        # letters may be classes
+        if other != value and len(value) > 1:
+            raise UserError(f"{file}: {column}: {other!r} and {value!r} differ in case or blanks alone; mend the table")
     names: dict[str, str] = {}
     for value in different:
         text = f"{column}_{value.replace('-', 'minus')}" if re.fullmatch(r"-?\d+(\.\d+)?", value) else value
@@ -137,15 +149,16 @@ def image_folder(folder: Path, paths: pd.Series, file: Path) -> str:
     for path in paths:
         if path.startswith("/") or ".." in path.split("/"):
             raise UserError(f"{file}: {path}: paths must be relative to {folder} or a folder in it, and stay inside")
-    inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    bases = [folder, *inner, *sorted(path for one in inner for path in one.iterdir() if path.is_dir())]
-    # most of the first ones: one that is missing shows below, by its name
-    found, base = max(
-        ((sum((base / path).is_file() for path in paths.head(20)), base) for base in bases), key=lambda own: own[0]
-    )
+    base, found = image_base(folder, paths.tolist())
     if found == 0:
         first = paths.iloc[0]
-        hint = "" if Path(first).suffix.lower() in IMAGE_SUFFIXES else "; is it the right column? IMAGE= names another"
+        hint = ""
+        if Path(first).suffix.lower() not in IMAGE_SUFFIXES:
+            hint = "; is it the right column? IMAGE= names another"
+            if near := next(
+                (path for path in folder.rglob(f"{glob.escape(Path(first).name)}.*") if path.is_file()), None
+            ):
+                hint = f", but {near} is: write the endings into the table"
         raise UserError(f"{file}: its image {first} is not in {folder} or in a folder of it{hint}")
     missing = [path for path in paths if not (base / path).is_file()]
     if missing:

@@ -72,6 +72,18 @@ def plain_table(folder: Path) -> str:
     return write_table(folder, _by_folders(folder))
 
 
+def unwrapped(folder: Path) -> Path:
+    """Return the one folder in a folder where it has a table, as an archive that was unpacked by hand leaves it.
+
+    Not one of a split; and not for Parquet, which may be images of Hugging Face, whose paths start further up.
+    """
+    inner = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
+    if len(inner) != 1 or not inner[0].is_dir() or split_of(inner[0].name):
+        return folder
+    text = set(TABLES) - {".parquet"}
+    return inner[0] if any(path.suffix in text for path in inner[0].iterdir()) else folder
+
+
 def split_of(name: str) -> str | None:
     """Return the split that a file's or folder's name says, such as ``train-00000-of-00002``."""
     word = name.lower()
