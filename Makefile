@@ -34,8 +34,9 @@ PYTEST = $(PY) -m pytest -n 2 --dist loadscope --durations 20
 quoted = '$(subst ','\'',$(1))'
 NEW_DATASET = FOLDER TABLE IMAGE LABEL ATTRIBUTE SPLIT MISSING VALIDATION TEST BASE
 
-# A variable with a typing error would change nothing, and say nothing.
-UNKNOWN = $(filter-out NAME FORCE VENV UV_VENV PY UV $(NEW_DATASET),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
+# $(call only,VARIABLES): a variable with a typing error would change nothing, and say nothing.
+GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+only = $(if $(filter-out VENV UV_VENV PY UV $(1),$(GIVEN)),$(error $(filter-out $(1),$(GIVEN)): no option of $@; there are $(1)))
 
 .DEFAULT_GOAL := help
 
@@ -63,12 +64,13 @@ bench: setup ## all benchmarks that need no GPU, as one table (PEER=path of diff
 	@$(PY) bench/table.py $(if $(PEER),--peer $(PEER))
 
 new-dataset: setup ## write and check config/NAME.yaml for your own data (NAME=birds; FOLDER= LABEL= ATTRIBUTE= …: docs/data.md)
-	@$(if $(UNKNOWN),$(error $(UNKNOWN): no option of new-dataset; there are NAME, $(NEW_DATASET), FORCE))
+	@$(call only,NAME $(NEW_DATASET) FORCE)
 	@$(PY) -m fairdream.newdata $(if $(filter command,$(origin NAME)),$(call quoted,$(NAME)),$(error say what to call it: make new-dataset NAME=birds)) \
 	  $(foreach option,$(NEW_DATASET),$(if $(filter command,$(origin $(option))),--$(shell echo $(option) | tr A-Z a-z) $(call quoted,$($(option))))) \
 	  $(if $(filter command,$(origin FORCE)),--force)
 
 trial: setup ## a small run on your own data, after new-dataset: tiny models, minutes on a CPU (NAME=birds)
+	@$(call only,NAME)
 	@$(PY) -m fairdream.newdata $(if $(filter command,$(origin NAME)),$(call quoted,$(NAME)),$(error say of which data: make trial NAME=birds)) --trial
 	@$(DEMO) $(call quoted,--configfile=config/$(NAME)-trial.yaml)
 	@# the name was checked by the first line

@@ -26,9 +26,14 @@ def image_base(folder: Path, paths: Sequence[str]) -> tuple[Path, int]:
 
     Most of the first ones decide: one that is missing shows later, by its name.
     """
-    inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    bases = [folder, *inner, *sorted(path for one in inner for path in one.iterdir() if path.is_dir())]
-    found = {base: sum((base / path).is_file() for path in paths[:20]) for base in bases}
+    first = paths[:20]
+    found = {}
+    for pattern in (".", "*/", "*/*/"):
+        for base in sorted(folder.glob(pattern)) if pattern != "." else [folder]:
+            if not any(part.startswith(".") for part in base.relative_to(folder).parts):
+                found[base] = sum(os.path.isfile(base / path) for path in first)  # False where it may not be read
+        if max(found.values()) == len(first):
+            break
     return max(found.items(), key=lambda own: own[1])
 
 

@@ -15,6 +15,7 @@ from fairdream.device import best_device
 from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.images import open_rgb
+from fairdream.index import as_text, read_table
 from fairdream.manifest import image_base
 from fairdream.metrics import summarize
 
@@ -123,13 +124,7 @@ def read_truth(truth: str | Path, columns: Columns) -> pd.DataFrame:
     UserError
         When it cannot be read or lacks one.
     """
-    import pandas as pd
-
-    truth = Path(truth)
-    try:
-        known = pd.read_parquet(truth) if truth.suffix == ".parquet" else pd.read_csv(truth, dtype=str)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{truth}: cannot be read as a table: {error}") from None
+    known = read_table(Path(truth)).apply(as_text)
     for what, column in columns._asdict().items():
         if column is not None and column not in known:
             raise UserError(
@@ -146,8 +141,8 @@ def group_accuracies(table: pd.DataFrame, truth: str | Path, columns: Columns = 
     table
         Of `predict`.
     truth
-        CSV or Parquet table with the path of each image (as predicted, or relative to the table's folder or one below
-        it), its label and, for groups, its attribute.
+        CSV, TSV, JSON Lines or Parquet table with the path of each image (as predicted, or relative to the table's
+        folder or one below it), its label and, for groups, its attribute.
     columns
         Their names in it.
 
@@ -160,14 +155,14 @@ def group_accuracies(table: pd.DataFrame, truth: str | Path, columns: Columns = 
 
     truth = Path(truth)
     known = read_truth(truth, columns)
-    known["class"] = known[columns.label].astype(str)
+    known["class"] = known[columns.label]
     known["group"] = known["class"]
     attribute = columns.attribute or "attribute"
     if attribute in known:
-        known["group"] += "-" + known[attribute].astype(str)
-    bases = (image_base(truth.parent, known[columns.image].astype(str).tolist())[0], truth.parent, Path())
+        known["group"] += "-" + known[attribute]
+    bases = (image_base(truth.parent, known[columns.image].tolist())[0], truth.parent, Path())
     place = {}
-    for path, label, group in known[[columns.image, "class", "group"]].astype(str).itertuples(index=False):
+    for path, label, group in known[[columns.image, "class", "group"]].itertuples(index=False):
         for base in bases:
             place[str((base / path).resolve())] = (label, group)
     found = pd.Series([place.get(str(Path(path).resolve())) for path in table["path"]], dtype=object).dropna()
@@ -201,7 +196,7 @@ def main(
     Without images those of the table are classified.
     """
     if truth and not images:
-        paths = read_truth(truth, columns)[columns.image].astype(str).tolist()
+        paths = read_truth(truth, columns)[columns.image].tolist()
         base, _ = image_base(Path(truth).parent, paths)
         beside = [base / path for path in paths]
         images = [own if own.exists() else path for own, path in zip(beside, paths, strict=True)]

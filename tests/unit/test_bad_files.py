@@ -458,24 +458,23 @@ command(
     "cannot be read as a table",
     "t.csv",
 )
-command(
-    "a table of groups of other images",
-    lambda f: ["predict", classifier_file(f), picture(f), "--table", written(f / "t.csv", b"path,label\nz.png,odd\n")],
-    "none of its paths is one of",
-    "t.csv",
-)
-command(
-    "a table of groups without the column",
-    lambda f: ["predict", classifier_file(f), picture(f), "--table", written(f / "t.csv", b"file,label\na.png,odd\n")],
-    "-column NAME",
-    "t.csv",
-)
-command(
-    "a table of groups whose classes are numbers",
-    lambda f: ["predict", classifier_file(f), picture(f), "--table", written(f / "t.csv", b"path,label\na.png,1\n")],
-    "is a class of the classifier",
-    "t.csv",
-)
+for kind, content, words in (
+    ("of other images", b"path,label\nz.png,odd\n", "none of its paths is one of"),
+    ("without the column", b"file,label\na.png,odd\n", "-column NAME"),
+    ("whose classes are numbers", b"path,label\na.png,1\n", "is a class of the classifier"),
+):
+    command(
+        f"a table of groups {kind}",
+        lambda f, content=content: [
+            "predict",
+            classifier_file(f),
+            picture(f),
+            "--table",
+            written(f / "t.csv", content),
+        ],
+        words,
+        "t.csv",
+    )
 
 
 @pytest.mark.skipif(not TINY.is_dir(), reason="resources/tiny-sd is not there")

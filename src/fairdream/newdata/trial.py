@@ -38,14 +38,15 @@ def write_trial(own: Path) -> Path:
     UserError
         When a configuration cannot be read, or the data are not ready for a run.
     """
-    load_config(own)
-    demo = yaml.safe_load(_read(DEMO))
+    for source in (own, DEMO):
+        load_config(source)  # tells what is wrong with it; below the values as they were written
+    demo = yaml.safe_load(DEMO.read_text(encoding="utf-8"))
     values = demo | {
         "results": f"results/{own.stem}-trial",
         "seeds": demo["seeds"][:1],
         "biases": ["original"],
         "methods": ["erm", "dreambooth"],
-        "datasets": yaml.safe_load(_read(own))["datasets"],
+        "datasets": yaml.safe_load(own.read_text(encoding="utf-8"))["datasets"],
     }
     for section, small in SMALL.items():
         values[section] = demo[section] | small
@@ -57,10 +58,3 @@ def write_trial(own: Path) -> Path:
     except UserError as error:
         raise UserError(f"{path} was written, but is not ready to run:\n{error}") from None
     return path
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot read the configuration: {error.strerror}") from None
