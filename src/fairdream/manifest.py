@@ -26,10 +26,9 @@ def image_base(folder: Path, paths: Sequence[str]) -> tuple[Path, int]:
 
     Most of the first ones decide: one that is missing shows later, by its name.
     """
-    first = paths[:20]
-    found = {}
-    for pattern in (".", "*/", "*/*/"):
-        for base in sorted(folder.glob(pattern)) if pattern != "." else [folder]:
+    first, found = paths[:20], {}
+    for bases in (iter([folder]), folder.glob("*/"), folder.glob("*/*/")):
+        for base in sorted(bases):
             if not any(part.startswith(".") for part in base.relative_to(folder).parts):
                 found[base] = sum(os.path.isfile(base / path) for path in first)  # False where it may not be read
         if max(found.values()) == len(first):

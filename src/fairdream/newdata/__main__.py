@@ -71,8 +71,7 @@ def find_folder(options: argparse.Namespace) -> Path | None:
             print(f"{folder}: unpacked into {target}")
         elif not is_unpacked(folder, target):
             raise UserError(f"{target} is there already: give it as FOLDER=, or remove it to unpack {folder} anew")
-        inner = [path for path in target.iterdir() if path.name != "__MACOSX"]
-        return inner[0] if len(inner) == 1 and inner[0].is_dir() else target
+        folder = target
     if not folder.is_dir():
         parent = folder.parent
         there = sorted(path.name for path in parent.iterdir()) if parent.is_dir() else []

@@ -73,15 +73,14 @@ def plain_table(folder: Path) -> str:
 
 
 def unwrapped(folder: Path) -> Path:
-    """Return the one folder in a folder where it has a table, as an archive that was unpacked by hand leaves it.
+    """Return the one folder in a folder, as an unpacked archive has it; the folder itself where it has more.
 
-    Not one of a split; and not for Parquet, which may be images of Hugging Face, whose paths start further up.
+    Not one of a split; and not one with Parquet, which may hold images of Hugging Face, whose paths start further up.
     """
     inner = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
-    if len(inner) != 1 or not inner[0].is_dir() or split_of(inner[0].name):
+    if len(inner) != 1 or not inner[0].is_dir() or split_of(inner[0].name) or any(inner[0].glob("*.parquet")):
         return folder
-    text = set(TABLES) - {".parquet"}
-    return inner[0] if any(path.suffix in text for path in inner[0].iterdir()) else folder
+    return inner[0]
 
 
 def split_of(name: str) -> str | None:
