@@ -72,19 +72,18 @@ def build(encoder: EncoderModel, weights: str | None, classes: int) -> Network:
 
 
 def _small_cnn() -> torch.nn.Module:
-    """Return an encoder for 32 x 32 images with 128 features, small enough for two CPU cores."""
+    """Return an encoder for images of about 24 to 32 pixels with 128 features, small enough for two CPU cores."""
     from torch import nn
 
-    def block(inputs: int, outputs: int) -> list[nn.Module]:
-        return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+    def block(inputs: int, outputs: int, *pool: nn.Module) -> list[nn.Module]:
+        convolution = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        # pooled before it is normalised: the same function family, and a quarter of the elements to go through
+        return [convolution, *pool, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
     return nn.Sequential(
-        *block(3, 16),
-        nn.MaxPool2d(2),
-        *block(16, 32),
-        nn.MaxPool2d(2),
-        *block(32, 64),
-        nn.MaxPool2d(2),
+        *block(3, 16, nn.MaxPool2d(2)),
+        *block(16, 32, nn.MaxPool2d(2)),
+        *block(32, 64, nn.MaxPool2d(2)),
         *block(64, 128),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
@@ -150,7 +149,8 @@ def encode(network: Network, pixels: Pixels, device: torch.device) -> torch.Tens
     # made outside inference mode, whose tensors cannot enter autograd, and filled in place: never there twice
     features = torch.empty(len(pixels), network.head.in_features, device=device)
     with torch.inference_mode():
-        batches = (np.arange(start, min(start + 256, len(pixels))) for start in range(0, len(pixels), 256))
+        starts = progress(range(0, len(pixels), 256), "Encoding batches")
+        batches = (np.arange(start, min(start + 256, len(pixels))) for start in starts)
         for rows, values in feed(pixels, batches, device):
             features[rows] = network.encoder(to_input(values, device))
     return features
@@ -197,7 +197,8 @@ def decode(sources: Iterable[tuple[int, Any]], count: int, image_size: int, fold
 
     # twice the job's threads: some wait for the file system
     workers = 2 * torch.get_num_threads()
-    for _ in prefetch(one, sources, workers, depth=8 * workers):
+    decoded = prefetch(one, sources, workers, depth=8 * workers)
+    for _ in zip(progress(range(count), "Decoding images"), decoded, strict=True):
         pass
     return pixels
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 HISTORY_EVERY = 10  # steps
 CHECKPOINT_EVERY = 120  # seconds
+VAE_BATCH = 4  # images; about 3 GB in float32 at 512 x 512
 
 
 class FinetuneJob(FinetuneValues):
@@ -126,12 +127,15 @@ def encode(
                     "text_embeds": pooled[0].clone(),
                     "time_ids": torch.tensor([sizes], dtype=dtype, device=device),
                 }
-            posteriors = [vae.encode(_pixels(image, resolution).to(device)).latent_dist for image in images]
-            bad = [image for image, own in zip(images, posteriors, strict=True) if not own.mean.isfinite().all()]
+            posteriors = [
+                vae.encode(_pixels(images[first : first + VAE_BATCH], resolution).to(device)).latent_dist
+                for first in range(0, len(images), VAE_BATCH)
+            ]
+            mean, std = (torch.cat([getattr(own, what) for own in posteriors]) * factor for what in ("mean", "std"))
+            bad = [image for image, own in zip(images, mean, strict=True) if not own.isfinite().all()]
             if bad:
                 lessons[name] = UserError(f"{bad[0]}: the VAE turns this image into NaN")
                 continue
-            mean, std = (torch.cat([getattr(own, what) for own in posteriors]) * factor for what in ("mean", "std"))
             lessons[name] = Lesson(name, text, added, mean, std, checkpoint)
     for lesson in lessons.values():
         if isinstance(lesson, Lesson):
@@ -312,8 +316,8 @@ def _resume(pool: Pool, index: int, lesson: Lesson) -> None:
     LOGGER.info("%s: going on at step %d from %s", lesson.name, lesson.step, lesson.checkpoint)
 
 
-def _pixels(path: str, resolution: int) -> torch.Tensor:
-    """Return an image as (1, 3, resolution, resolution) in [-1, 1]: shorter side resized, centre cropped."""
+def _pixels(paths: list[str], resolution: int) -> torch.Tensor:
+    """Return images as (b, 3, resolution, resolution) in [-1, 1]: shorter side resized, centre cropped."""
     import torch
     from torchvision.transforms import v2
 
@@ -328,7 +332,7 @@ def _pixels(path: str, resolution: int) -> torch.Tensor:
             v2.Normalize([0.5], [0.5]),
         ]
     )
-    return transform(open_rgb(path))[None]
+    return torch.stack([transform(open_rgb(path)) for path in paths])
 
 
 def _peak_memory_mb(device: torch.device) -> float:

@@ -153,7 +153,7 @@ def test_training_classifier_and_clip_see_the_same_picture(tmp_path):
     for number, (name, path) in enumerate(paths.items()):
         assert np.array_equal(pixels[number].transpose(1, 2, 0), expected), name
         assert np.array_equal(np.asarray(_open_listed((path, file_digest(path)))), expected), name
-        trained = torch.round((_pixels(str(path), 8)[0].permute(1, 2, 0) + 1) * 127.5)
+        trained = torch.round((_pixels([str(path)], 8)[0].permute(1, 2, 0) + 1) * 127.5)
         assert np.array_equal(trained.numpy(), expected), name
 
 
@@ -165,7 +165,7 @@ def test_an_image_of_one_pixel_fills_the_size_asked_for(tmp_path):
     Image.new("RGB", (1, 1), (255, 0, 0)).save(tmp_path / "dot.png")
     pixels = decode([(0, tmp_path / "dot.png")], 1, 8, str(tmp_path))
     assert np.array_equal(pixels[0], np.broadcast_to(np.array([255, 0, 0], np.uint8).reshape(3, 1, 1), (3, 8, 8)))
-    assert _pixels(str(tmp_path / "dot.png"), 8)[0, :, 3, 3].tolist() == [1.0, -1.0, -1.0]
+    assert _pixels([str(tmp_path / "dot.png")], 8)[0, :, 3, 3].tolist() == [1.0, -1.0, -1.0]
 
 
 def test_a_photo_is_turned_as_its_camera_says(tmp_path):
