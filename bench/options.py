@@ -35,8 +35,8 @@ class Option(NamedTuple):
 def options(steps: int) -> list[Option]:
     """Return the options, from the number of denoising steps of the demo."""
     return [
-        Option(f"as in the demo: DPM-Solver++, {steps} steps", {}, {}),
-        Option("guidance in the first 60 % of the steps", {"guidance_interval": [0.0, 0.6]}, {}),
+        Option(f"as in the demo: DPM-Solver++, {steps} steps, guidance in the first of them", {}, {}),
+        Option("guidance in all steps", {"guidance_interval": None}, {}),
         Option(f"{steps // 2} steps", {"num_inference_steps": steps // 2}, {}),
         Option(f"{2 * steps} steps", {"num_inference_steps": 2 * steps}, {}),
         Option(f"DDIM, {2 * steps} steps", {"num_inference_steps": 2 * steps, "scheduler": "DDIMScheduler"}, {}),

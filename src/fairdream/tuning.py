@@ -201,7 +201,7 @@ def train(
     for _ in progress(range(min(lesson.step for lesson in lessons), config.steps), f"Training {what}"):
         losses = _losses(base, lessons, config, device, dtype)
         pool.backward(losses)
-        rates = [config.learning_rate * min(1.0, (own.step + 1) / max(1, config.warmup_steps)) for own in lessons]
+        rates = [learning_rate(config, own.step) for own in lessons]
         pool.update(torch.tensor(rates), config.weight_decay, config.max_grad_norm)
         for lesson, loss in zip(lessons, losses.detach().unbind(), strict=True):
             lesson.losses.append(loss)
@@ -248,6 +248,19 @@ def train(
         if asked:
             where = " and ".join(str(step) for step in sorted({own.step for own in lessons}))
             raise UserError(f"{what}: asked to stop; saved at step {where}, where the next attempt goes on")
+
+
+def learning_rate(config: FinetuneValues, step: int) -> float:
+    """Return the rate of a step (from 0): linear warm-up, then constant, or half a cosine down to 0.
+
+    The cosine is that of diffusers' `get_cosine_schedule_with_warmup`.
+    """
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    if config.schedule == "constant":
+        return config.learning_rate
+    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
 def _losses(

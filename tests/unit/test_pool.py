@@ -187,6 +187,24 @@ def test_an_adapter_alone_is_what_peft_and_torch_s_adamw_make(solo, tmp_path):
     assert distance(solo["subject4"][0], get_peft_model_state_dict(unet)) < 1e-4
 
 
+def test_the_cosine_schedule_is_the_one_of_diffusers():
+    from diffusers.optimization import get_cosine_schedule_with_warmup
+
+    config = FinetuneJob(**VALUES | {"schedule": "cosine", "warmup_steps": 5, "steps": 40})
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=config.learning_rate)
+    schedule = get_cosine_schedule_with_warmup(optimizer, 5, 40)
+    theirs = []
+    for _ in range(40):
+        theirs.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    ours = [tuning.learning_rate(config, step) for step in range(40)]
+    # warming up, ours begins with the first share of the rate, theirs with none
+    assert ours[:6] == pytest.approx([*theirs[1:6], config.learning_rate])
+    assert ours[5:] == pytest.approx(theirs[5:])
+    assert ours[-1] < 0.01 * config.learning_rate
+
+
 @pytest.mark.parametrize("size", [1, 3, 12])
 def test_an_adapter_of_a_pool_is_the_one_trained_alone(solo, tmp_path, size):
     finished, failed = train(range(size), tmp_path)
