@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fairdream.basemodel import model_path
-from fairdream.device import allow_tf32, best_device
+from fairdream.device import allow_tf32, best_device, send
 from fairdream.job import progress
 from fairdream.prefetch import prefetch
 from fairdream.settings import ClipModel
@@ -103,10 +103,7 @@ class Clip:
         """Return bytes (b, h, w, 3) as the model's input (b, 3, h, w), the same as open_clip's transform gives."""
         import torch
 
-        values = torch.from_numpy(pixels)
-        if self.device.type == "cuda":
-            values = values.pin_memory()
-        values = values.to(self.device, non_blocking=True).permute(0, 3, 1, 2).contiguous()
+        values = send(torch.from_numpy(pixels), self.device).permute(0, 3, 1, 2).contiguous()
         return values.float().div_(255).sub_(self.mean).div_(self.std)
 
     def embed_text(self, text: str) -> np.ndarray:

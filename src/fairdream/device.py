@@ -33,3 +33,8 @@ def allow_tf32(device: torch.device) -> None:
 
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
+
+
+def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Return a tensor of the host on a device, without waiting for what a GPU still has to do before it."""
+    return (values.pin_memory() if device.type == "cuda" else values).to(device, non_blocking=True)

@@ -48,19 +48,19 @@ class StackedLora(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the layer's output with each adapter's share added to its own images."""
-        out = self.base(x)
-        n = len(self.a)
+        n, images = len(self.a), len(x) // len(self.a)
         if isinstance(self.base, nn.Linear):
-            low = torch.bmm(x.reshape(n, -1, x.shape[-1]), self.a.mT)  # (n, images * positions, r)
-            return out + (torch.bmm(low, self.b.mT) * self.scale).reshape(out.shape)
-        images, rank = len(x) // n, self.a.shape[1]
+            # a product an image, not an adapter: a GPU adds up the gradients of few long ones ten times as slowly
+            a, b = (own[:, None].expand(-1, images, -1, -1).flatten(0, 1).to(x.dtype) for own in (self.a, self.b))
+            rows = x.reshape(len(x), -1, x.shape[-1])  # (n * images, positions, in)
+            out = self.base(rows).baddbmm_(torch.bmm(rows, a.mT), b.mT, alpha=self.scale)
+            return out.reshape(*x.shape[:-1], -1)
+        a, b, out, rank = self.a.to(x.dtype), self.b.to(x.dtype), self.base(x), self.a.shape[1]
         # a grouped convolution has a group an adapter, so the adapters go where channels are
         side_by_side = x.unflatten(0, (n, images)).transpose(0, 1).flatten(1, 2)  # (images, n * in, h, w)
-        low = F.conv2d(
-            side_by_side, self.a.flatten(0, 1), None, self.base.stride, self.base.padding, self.base.dilation, n
-        )
+        low = F.conv2d(side_by_side, a.flatten(0, 1), None, self.base.stride, self.base.padding, self.base.dilation, n)
         low = low.unflatten(1, (n, rank)).permute(1, 2, 0, 3, 4).flatten(2)  # (n, r, images * positions)
-        share = torch.bmm(self.b.flatten(2).reshape(n, -1, rank), low) * self.scale
+        share = torch.bmm(b.flatten(2).reshape(n, -1, rank), low) * self.scale
         height, width = out.shape[-2:]
         return out + share.unflatten(2, (images, height, width)).transpose(1, 2).flatten(0, 1)
 

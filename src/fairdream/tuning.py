@@ -12,7 +12,6 @@ Notable choices:
 
 from __future__ import annotations
 
-import contextlib
 import math
 import resource
 import time
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream.adapters import Rows, load_checkpoint, save_checkpoint
 from fairdream.basemodel import NO_CHECKER, load_quietly
-from fairdream.device import best_device, inference_dtype
+from fairdream.device import best_device, inference_dtype, send
 from fairdream.errors import UserError
 from fairdream.identity import seed_of
 from fairdream.job import LOGGER, progress
@@ -202,7 +201,7 @@ def train(
         losses = _losses(base, lessons, config, device, dtype)
         pool.backward(losses)
         rates = [learning_rate(config, own.step) for own in lessons]
-        pool.update(torch.tensor(rates), config.weight_decay, config.max_grad_norm)
+        pool.update(send(torch.tensor(rates), device), config.weight_decay, config.max_grad_norm)
         for lesson, loss in zip(lessons, losses.detach().unbind(), strict=True):
             lesson.losses.append(loss)
             lesson.step += 1
@@ -273,21 +272,20 @@ def _losses(
     drawn, times, means, stds = [], [], [], []
     for lesson in lessons:
         generator = torch.Generator().manual_seed(seed_of("finetune", config.seed, lesson.name, lesson.step))
-        batch = _batch(lesson.step, len(lesson.mean), size, (config.seed, lesson.name))
+        # one by one: a list of indices would go to the device, and be waited for
+        chosen = _batch(lesson.step, len(lesson.mean), size, (config.seed, lesson.name))
         drawn.append(torch.randn((2, size, *lesson.mean.shape[1:]), generator=generator))
         times.append(torch.randint(0, steps, (size,), generator=generator))
-        means.append(lesson.mean[batch])
-        stds.append(lesson.std[batch])
-    noise_of = torch.cat(drawn, dim=1).to(device)  # (2, n * b, 4, h, w)
-    timesteps = torch.cat(times).to(device)
-    latents = torch.cat(means) + torch.cat(stds) * noise_of[0]
+        means += [lesson.mean[index] for index in chosen]
+        stds += [lesson.std[index] for index in chosen]
+    noise_of = send(torch.cat(drawn, dim=1), device)  # (2, n * b, 4, h, w)
+    timesteps = send(torch.cat(times), device)
+    latents = torch.stack(means) + torch.stack(stds) * noise_of[0]
     noise = noise_of[1]
     noisy = base.schedule.add_noise(latents, noise, timesteps)
     text = torch.cat([own.text.expand(size, -1, -1) for own in lessons])
     added = {key: torch.cat([own.added[key].expand(size, -1) for own in lessons]) for key in lessons[0].added}
-    half = dtype in (torch.bfloat16, torch.float16)
-    with torch.autocast(device.type, dtype) if half else contextlib.nullcontext():
-        predicted = base.unet(noisy.to(dtype), timesteps, text, added_cond_kwargs=added or None).sample
+    predicted = base.unet(noisy.to(dtype), timesteps, text, added_cond_kwargs=added or None).sample
     target = noise
     if base.schedule.config.prediction_type == "v_prediction":
         target = base.schedule.get_velocity(latents, noise, timesteps)
