@@ -4,9 +4,12 @@ Stable Diffusion v1.4's architecture at 512x512 and CLIP ViT-L/14, both with ran
 what they know. Each figure is the median of at least five repeats, after two that warm up. What is compared:
 
 - a training step of diffusers' `train_dreambooth_lora.py` (a peft adapter; images and prompt encoded at every step;
-  autocast to bfloat16), written after that script, with ours, for each pool size;
+  autocast to bfloat16), written after that script, with ours, for each pool size; ours by the speed that a training
+  writes into its history, every ten steps;
 - the stock pipeline with `load_lora_weights`, as the guide to LoRA inference has it, with ours, at the same batch;
 - floating-point operations of the UNet (`torch.utils.flop_counter`) with the rate of a large bfloat16 product.
+
+`--compiled` adds ours with `FAIRDREAM_COMPILE=1`: the largest pool, and drawing.
 
 `--tiny` runs every path in a minute on a CPU, as tests/unit/test_gpu_bench.py does; its figures mean nothing.
 """
@@ -16,10 +19,12 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +51,7 @@ class Size:
     sampling: tuple[int, ...] = (25, 50)
     score: int = 256  # images
     matrix: int = 8192
-    steps: int = 20  # training steps a repeat
+    steps: int = 10  # training steps a repeat; as many as lie between two rows of a training's history
     repeats: int = 5
 
 
@@ -63,7 +68,6 @@ TINY = Size(
     sampling=(2,),
     score=4,
     matrix=64,
-    steps=2,
     repeats=1,
 )
 
@@ -196,18 +200,14 @@ def stock_trainer(path: Path, size: Size) -> Callable[[], None]:
     return step
 
 
-def pooled_trainer(path: Path, pool: int, size: Size, folder: Path) -> Callable[[int], None]:
-    """Return a function that trains `pool` adapters at once for a number of steps.
-
-    A step is one of every adapter, `size.batch` images each.
-    """
+def train_pool(path: Path, pool: int, size: Size, folder: Path) -> list[float]:
+    """Train `pool` adapters at once, `size.batch` images each a step; return the history's images a second."""
     from PIL import Image
 
-    from fairdream.pool import StackedLora
     from fairdream.tuning import FinetuneJob, Lesson, encode, load_base, train
 
     pictures = []
-    for number in range(8):
+    for number in range(2):
         pixels = np.random.default_rng(number).integers(0, 255, (size.pixels, size.pixels, 3), np.uint8)
         pictures.append(str(folder / f"{number}.png"))
         Image.fromarray(pixels).save(pictures[-1])
@@ -221,49 +221,63 @@ def pooled_trainer(path: Path, pool: int, size: Size, folder: Path) -> Callable[
         warmup_steps=0,
         max_grad_norm=1.0,
         batch_size=size.batch,
-        steps=size.steps,
+        steps=size.steps * (size.repeats + 2),
         prompt=PROMPT,
         token="sks",
         seed=0,
     )
-    base = load_base(str(path))
     subjects = {f"subject{number}": (PROMPT, pictures, folder / f"{number}.safetensors") for number in range(pool)}
-    encoded = encode(str(path), subjects, size.pixels)
+    lessons = list(encode(str(path), subjects, size.pixels).values())
 
     def fail(lesson: Lesson, error: Exception) -> None:
         raise error
 
-    def run(steps: int) -> None:
-        lessons = [replace(lesson, rows=[], losses=[]) for lesson in encoded.values()]
-        train(base, lessons, job.model_copy(update={"steps": steps}), lambda lesson, weights: None, fail)
-        for name, layer in list(base.unet.named_modules()):
-            if isinstance(layer, StackedLora):
-                base.unet.set_submodule(name, layer.base)
-
-    return run
+    train(load_base(str(path)), lessons, job, lambda lesson, weights: None, fail)
+    return [row["images_per_second"] for row in lessons[0].rows]
 
 
-def measure_training(path: Path, pools: list[int], size: Size, rate: float, folder: Path) -> None:
+def measure_training(path: Path, pools: list[int], size: Size, rate: float, folder: Path, compiled: bool) -> None:
     """Print steps and images a second of each trainer."""
     from torch.utils.flop_counter import FlopCounterMode
 
     print("\n## Training\n\n| trainer | adapters | steps/s | images/s | against stock | peak GiB | MFU |")
     print("|---|---:|---:|---:|---:|---:|---:|")
+    # the UNet's share alone counts as useful: forward and backward, without the encoders
+    flops = unet_flops(path, size, FlopCounterMode)
+
+    def row(name: str, pool: int, images: float, memory: str) -> None:
+        steps = images / size.batch / pool
+        shown = f"{steps:.2f} | {images:.1f} | {images / stock:.2f} | {memory} | {flops * images / rate:.1%}"
+        print(f"| {name} | {pool} | {shown} |", flush=True)
+
     step = stock_trainer(path, size)
     took, memory = peak(lambda: seconds(lambda: [step() for _ in range(size.steps)], size.repeats))
     stock = size.steps * size.batch / took
-    # the UNet's share alone counts as useful: forward and backward, without the encoders
-    flops = unet_flops(path, size, FlopCounterMode)
-    row = f"{size.steps / took:.2f} | {stock:.1f} | 1.00 | {memory} | {flops * stock / rate:.1%}"
-    print(f"| stock script | 1 | {row} |", flush=True)
+    row("stock script", 1, stock, memory)
     step = None
-    for pool in pools:
-        run = pooled_trainer(path, pool, size, folder)
-        took, memory = peak(lambda run=run: seconds(lambda: run(size.steps), size.repeats))
-        images = size.steps * size.batch * pool / took
-        row = f"{size.steps / took:.2f} | {images:.1f} | {images / stock:.2f} | {memory} | {flops * images / rate:.1%}"
-        print(f"| ours | {pool} | {row} |", flush=True)
-        del run
+    for name, pool in [("ours", pool) for pool in pools] + [("ours, compiled", max(pools))] * compiled:
+        with compiling(name != "ours"):
+            speeds, memory = peak(lambda pool=pool: train_pool(path, pool, size, folder))
+        row(name, pool, statistics.median(speeds[2:]), memory)
+        if name != "ours":
+            lost = size.steps * size.batch * pool / speeds[0]
+            print(f"(The first {size.steps} steps of it took {lost:.0f} s.)\n")
+
+
+@contextmanager
+def compiling(wanted: bool) -> Iterator[None]:
+    """Have what is loaded inside compiled."""
+    from fairdream.compiling import COMPILE
+
+    before = os.environ.pop(COMPILE, None)
+    if wanted:
+        os.environ[COMPILE] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(COMPILE, None)
+        if before is not None:
+            os.environ[COMPILE] = before
 
 
 def unet_flops(path: Path, size: Size, counter: Callable[..., Any]) -> float:
@@ -279,7 +293,7 @@ def unet_flops(path: Path, size: Size, counter: Callable[..., Any]) -> float:
     return float(count.get_total_flops())
 
 
-def measure_drawing(path: Path, size: Size, rate: float, folder: Path) -> None:
+def measure_drawing(path: Path, size: Size, rate: float, folder: Path, compiled: bool) -> None:
     """Print images a second of the stock pipeline and of ours."""
     import diffusers
     from diffusers.utils import convert_state_dict_to_diffusers
@@ -310,48 +324,62 @@ def measure_drawing(path: Path, size: Size, rate: float, folder: Path) -> None:
         stock.unet(latents, 500, text)
     flops = float(count.get_total_flops())  # of an image and step, guided
     seeds = list(range(size.draw))
-    for steps in size.sampling:
-        job = GenerateJob(
-            prompts=[PROMPT],
-            negative_prompt="",
-            scheduler="DDIMScheduler",
+    job = GenerateJob(
+        prompts=[PROMPT],
+        negative_prompt="",
+        scheduler="DDIMScheduler",
+        num_inference_steps=1,
+        guidance_scale=7.5,
+        adapter_scale=1.0,
+        max_redraws=5,
+        seed=0,
+    )
+
+    def draw_stock(steps: int) -> None:
+        stock(
+            [PROMPT] * size.draw,
+            negative_prompt=[""] * size.draw,
+            generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
             num_inference_steps=steps,
             guidance_scale=7.5,
-            adapter_scale=1.0,
-            max_redraws=5,
-            seed=0,
+            output_type="np",
         )
 
-        def draw_stock(steps: int = steps) -> None:
-            stock(
-                [PROMPT] * size.draw,
-                negative_prompt=[""] * size.draw,
-                generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-                num_inference_steps=steps,
-                guidance_scale=7.5,
-                output_type="np",
-            )
-
+    def drawing() -> Callable[[int], Any]:
         drawer = load_drawer(str(path), adapter, job)
-        rates = {}
-        for name, draw in (
-            ("stock pipeline", draw_stock),
-            ("ours", lambda drawer=drawer, job=job: sample(drawer, [PROMPT] * size.draw, seeds, job)),
-        ):
-            took, memory = peak(lambda draw=draw: seconds(draw, size.repeats))
-            rates[name] = size.draw / took
-            share = f"{flops * steps * rates[name] / rate:.1%}"
-            against = f"{rates[name] / rates['stock pipeline']:.2f}"
-            print(f"| {name} | {steps} | {rates[name]:.2f} | {against} | {memory} | {share} |", flush=True)
-        del drawer
-        # a whole job beside it: loading, checks, compression and writing behind the sampling
-        manifest = folder / "model.json"
-        fetch_model(str(manifest), "diffusion", {"id": str(path), "revision": None})
-        count_all, started = 4 * size.draw, time.monotonic()
-        shard = f"000000-{count_all:06d}"
-        own = (str(folder / "shard.parquet"), str(folder / f"store{steps}"), "code", "a-b", "a-b", shard, size.draw)
-        generate(str(manifest), adapter, *own, job)
-        print(f"| ours, a job of {count_all} | {steps} | {count_all / (time.monotonic() - started):.2f} | | | |")
+        return lambda steps: sample(
+            drawer, [PROMPT] * size.draw, seeds, job.model_copy(update={"num_inference_steps": steps})
+        )
+
+    manifest = folder / "model.json"
+    fetch_model(str(manifest), "diffusion", {"id": str(path), "revision": None})
+    rates: dict[int, float] = {}  # the stock pipeline's, by steps
+    for name in ["stock pipeline", "ours"] + ["ours, compiled"] * compiled:
+        with compiling(name == "ours, compiled"):
+            if name == "stock pipeline":
+                draw = draw_stock
+            else:
+                draw = drawing()
+                began = time.monotonic()
+                draw(1)
+                first = time.monotonic() - began
+            for steps in size.sampling:
+                took, memory = peak(lambda draw=draw, steps=steps: seconds(lambda: draw(steps), size.repeats))
+                images = size.draw / took
+                against = images / rates.setdefault(steps, images)
+                share = f"{flops * steps * images / rate:.1%}"
+                print(f"| {name} | {steps} | {images:.2f} | {against:.2f} | {memory} | {share} |", flush=True)
+                if name == "stock pipeline":
+                    continue
+                # a whole job beside it: loading, checks, compression and writing behind the sampling
+                count, began = 4 * size.draw, time.monotonic()
+                own = (str(folder / "shard.parquet"), str(folder / name / str(steps)), "code", "a-b", "a-b")
+                given = (f"000000-{count:06d}", size.draw, job.model_copy(update={"num_inference_steps": steps}))
+                generate(str(manifest), adapter, *own, *given)
+                print(f"| {name}, a job of {count} | {steps} | {count / (time.monotonic() - began):.2f} | | | |")
+            if name == "ours, compiled":
+                print(f"(The first batch of it took {first:.0f} s for one step.)\n")
+        stock = draw = None  # leaves memory
 
 
 def measure_scoring(size: Size) -> None:
@@ -394,6 +422,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tiny", action="store_true", help="a tiny model: shows that all of this runs, on a CPU too")
     parser.add_argument("--pools", type=int, nargs="+", default=[1, 4, 8, 16], help="adapters trained at once")
     parser.add_argument("--repeats", type=int, help="of each measurement; at least 5 for figures to be quoted")
+    parser.add_argument("--compiled", action="store_true", help="also with torch.compile, which takes minutes")
     parser.add_argument("--only", choices=["training", "drawing", "scoring"], help="one part")
     given = parser.parse_args(arguments)
     if not given.tiny and not torch.cuda.is_available():
@@ -411,9 +440,9 @@ def main(arguments: list[str] | None = None) -> None:
         if given.only != "scoring":
             write_model(folder, size)
         if given.only in (None, "training"):
-            measure_training(folder / "model", given.pools, size, rate, folder)
+            measure_training(folder / "model", given.pools, size, rate, folder, given.compiled)
         if given.only in (None, "drawing"):
-            measure_drawing(folder / "model", size, rate, folder)
+            measure_drawing(folder / "model", size, rate, folder, given.compiled)
         if given.only in (None, "scoring"):
             measure_scoring(size)
 

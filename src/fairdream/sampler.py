@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fairdream.basemodel import NO_CHECKER, load_quietly
+from fairdream.compiling import compile_if_wanted
 from fairdream.device import best_device, inference_dtype
 from fairdream.errors import UserError
 from fairdream.fields import Section
-from fairdream.job import LOGGER
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
-
-COMPILE = "FAIRDREAM_COMPILE"  # environment: set, the UNet is compiled; for the run's machine to say, changes no result
 
 
 class GenerateJob(Section):
@@ -91,31 +88,13 @@ def load_pipeline(path: str, adapter: str | None, config: GenerateJob) -> Any:
         # merged weights cost nothing at sampling; the scale is fixed for the job
         pipeline.fuse_lora(lora_scale=config.adapter_scale)
         pipeline.unload_lora_weights()
-    # the order that convolutions compute in, on GPUs and CPUs alike: nothing is turned around before and after each
-    pipeline.unet.to(memory_format=torch.channels_last)
-    pipeline.vae.to(memory_format=torch.channels_last)
-    if os.environ.get(COMPILE):
-        compile_or_not(pipeline.unet)
+    if device.type == "cpu":
+        # the order that oneDNN's convolutions compute in: nothing is turned around before and after each
+        pipeline.unet.to(memory_format=torch.channels_last)
+        pipeline.vae.to(memory_format=torch.channels_last)
+    compile_if_wanted(pipeline.unet)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-def compile_or_not(unet: torch.nn.Module) -> None:
-    """Have torch compile a UNet at its first forward pass, and leave it as it was where that fails."""
-    import torch
-
-    eager = unet.forward
-    compiled = torch.compile(eager)
-
-    def forward(*arguments: Any, **named: Any) -> Any:
-        try:
-            return compiled(*arguments, **named)
-        except Exception as error:  # a missing compiler, an unsupported card: whatever it is, eager works or tells
-            LOGGER.warning("torch.compile failed (%s: %s); drawing without it", type(error).__name__, error)
-            unet.forward = eager
-            return eager(*arguments, **named)
-
-    unet.forward = forward
 
 
 def sample(drawer: Drawer, prompts: list[str], seeds: list[int], config: GenerateJob) -> np.ndarray:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream.adapters import Rows, load_checkpoint, save_checkpoint
 from fairdream.basemodel import NO_CHECKER, load_quietly
+from fairdream.compiling import compile_if_wanted
 from fairdream.device import best_device, inference_dtype, send
 from fairdream.errors import UserError
 from fairdream.identity import seed_of
@@ -77,6 +78,7 @@ def load_base(path: str) -> Base:
     load_quietly()
     device = best_device()
     unet = UNet2DConditionModel.from_pretrained(path, subfolder="unet", dtype=inference_dtype(device)).to(device)
+    compile_if_wanted(unet)
     return Base(unet.train(), DDPMScheduler.from_pretrained(path, subfolder="scheduler"))
 
 

@@ -1,0 +1,40 @@
+"""`torch.compile` for a UNet, where the run's machine is told to: it changes no result beyond rounding."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from fairdream.job import LOGGER
+
+if TYPE_CHECKING:
+    import torch
+
+COMPILE = "FAIRDREAM_COMPILE"  # environment: set, UNets are compiled
+
+
+def compile_if_wanted(unet: torch.nn.Module) -> None:
+    """Where the environment says so, have torch compile a UNet at its first forward pass.
+
+    Where that fails, the UNet stays as it was. Compiled, all lies in channels-last order, the convolutions' own; as it
+    is, PyTorch's GroupNorm turns every image back on a GPU, which costs more than is won.
+    """
+    if not os.environ.get(COMPILE):
+        return
+    import torch
+
+    unet.to(memory_format=torch.channels_last)
+    eager = unet.forward
+    compiled = torch.compile(eager)
+
+    def forward(*arguments: Any, **named: Any) -> Any:
+        try:
+            return compiled(*arguments, **named)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # a missing compiler, an unsupported card: whatever it is, eager works or tells
+            LOGGER.warning("torch.compile failed (%s: %s); going on without it", type(error).__name__, error)
+            unet.forward = eager
+            return eager(*arguments, **named)
+
+    unet.forward = forward
