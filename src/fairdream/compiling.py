@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from fairdream.job import LOGGER
-
-if TYPE_CHECKING:
-    import torch
 
 COMPILE = "FAIRDREAM_COMPILE"  # environment: set, UNets are compiled
 
 
-def compile_if_wanted(unet: torch.nn.Module) -> None:
+def compile_if_wanted(unet: Any) -> None:
     """Where the environment says so, have torch compile a UNet at its first forward pass.
 
     Where that fails, the UNet stays as it was. Compiled, all lies in channels-last order, the convolutions' own; as it
@@ -24,7 +22,7 @@ def compile_if_wanted(unet: torch.nn.Module) -> None:
     import torch
 
     unet.to(memory_format=torch.channels_last)
-    eager = unet.forward
+    eager: Callable[..., Any] = unet.forward
     compiled = torch.compile(eager)
 
     def forward(*arguments: Any, **named: Any) -> Any:

@@ -5,8 +5,8 @@ holds all that the stock pipeline needs to draw it again. Batches stand at fixed
 kept until the shard is complete, so a killed job goes on with the same bytes.
 
 The stock loop itself costs next to nothing (docs/performance.md), so it stays. What is spared is around it and in
-the UNet: the adapter is merged into the weights, these lie in channels-last order, a prompt is encoded once a job, and
-images are compressed and written while the next batch is drawn.
+the UNet: the adapter is merged into the weights, on a CPU these lie in channels-last order, a prompt is encoded once a
+job, and images are compressed and written while the next batch is drawn.
 """
 
 from __future__ import annotations
