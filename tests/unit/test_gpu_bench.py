@@ -25,8 +25,13 @@ def bench():
     return module
 
 
-def test_the_benchmark_prints_every_figure(bench, capsys):
-    bench.main(["--tiny", "--pools", "1", "3", "--repeats", "1"])
+def test_the_benchmark_prints_every_figure(bench, capsys, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(
+        torch, "compile", lambda function: compiled.append(function) or function
+    )  # compiling takes minutes
+    bench.main(["--tiny", "--pools", "1", "3", "--repeats", "1", "--compiled"])
+    assert len(compiled) == 3  # a pool, a sampler and its job
     text = capsys.readouterr().out
     for heading in ("## Training", "## Drawing", "## Embedding and scoring"):
         assert heading in text
@@ -37,6 +42,8 @@ def test_the_benchmark_prints_every_figure(bench, capsys):
         r"stock pipeline \| 2",
         r"ours \| 2",
         r"ours, a job of 8 \| 2",
+        r"ours, compiled \| 3",
+        r"ours, compiled \| 2",
     ):
         found = re.search(rf"^\| {row} \| ([\d.]+) ", text, re.M)
         assert found, row

@@ -136,6 +136,30 @@ def test_adapters_begin_as_peft_s_bit_for_bit():
         assert all(torch.equal(found[key], expected[key]) for key in expected)
 
 
+def test_over_a_base_in_half_precision_adapters_stay_in_float32_and_their_gradients_near_it():
+    generator = torch.Generator().manual_seed(0)
+    noisy, target = torch.randn((2, 6, 4, 8, 8), generator=generator)
+    timesteps = torch.randint(0, 1000, (6,), generator=generator)
+    text = torch.randn((6, 5, 8), generator=generator)
+    gradients = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        unet = small_unet().to(dtype)
+        pool = Pool(unet, VALUES["target_modules"], 2, 4.0, 0, 3)
+        row = pool.row(1)
+        row["weight"] += 0.2 * torch.randn(row["weight"].shape, generator=torch.Generator().manual_seed(1))
+        for index in range(3):
+            pool.load_row(index, row)
+        predicted = unet(noisy.to(dtype), timesteps, text.to(dtype)).sample
+        assert predicted.dtype == dtype
+        pool.backward((predicted.float() - target).square().unflatten(0, (3, 2)).flatten(1).mean(1))
+        gradients[dtype] = torch.stack([pool.gradient(index) for index in range(3)])
+        pool.update(torch.full((3,), 1e-3), 0.01, 1.0)
+        assert all(value.dtype == torch.float32 for value in pool.adapter(0).values())
+    some, others = gradients.values()
+    assert others.dtype == torch.float32
+    assert 0 < float((some - others).norm() / some.norm()) < 0.05
+
+
 def test_loss_and_gradient_of_each_adapter_are_peft_s():
     pool_unet, unet = small_unet(), peft_unet()
     pool = Pool(pool_unet, VALUES["target_modules"], 2, 4.0, 0, 3)
