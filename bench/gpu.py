@@ -23,11 +23,11 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -264,20 +264,11 @@ def measure_training(path: Path, pools: list[int], size: Size, rate: float, fold
             print(f"(The first {size.steps} steps of it took {lost:.0f} s.)\n")
 
 
-@contextmanager
-def compiling(wanted: bool) -> Iterator[None]:
-    """Have what is loaded inside compiled."""
+def compiling(wanted: bool) -> Any:
+    """Have what is loaded inside compiled, or not."""
     from fairdream.compiling import COMPILE
 
-    before = os.environ.pop(COMPILE, None)
-    if wanted:
-        os.environ[COMPILE] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop(COMPILE, None)
-        if before is not None:
-            os.environ[COMPILE] = before
+    return patch.dict(os.environ, {COMPILE: "1" if wanted else ""})
 
 
 def unet_flops(path: Path, size: Size, counter: Callable[..., Any]) -> float:

@@ -14,8 +14,8 @@ COMPILE = "FAIRDREAM_COMPILE"  # environment: set, UNets are compiled
 def compile_if_wanted(unet: Any) -> None:
     """Where the environment says so, have torch compile a UNet at its first forward pass.
 
-    Where that fails, the UNet stays as it was. Compiled, all lies in channels-last order, the convolutions' own; as it
-    is, PyTorch's GroupNorm turns every image back on a GPU, which costs more than is won.
+    Where that fails, the UNet goes on uncompiled. Its weights come to lie in channels-last order, the convolutions' own;
+    uncompiled on a GPU, PyTorch's GroupNorm turns every image back, which costs more than is won.
     """
     if not os.environ.get(COMPILE):
         return
