@@ -108,7 +108,7 @@ def bare(batch: int, steps: int) -> None:
     """Run the frozen UNet alone forwards and backwards in this process; print the seconds."""
     import torch
 
-    from fairdream.tuning import load_base
+    from fairdream.lessons import load_base
 
     unet = load_base(str(MODEL)).unet.requires_grad_(False)
     size = unet.config.sample_size

@@ -204,7 +204,8 @@ def train_pool(path: Path, pool: int, size: Size, folder: Path) -> list[float]:
     """Train `pool` adapters at once, `size.batch` images each a step; return the history's images a second."""
     from PIL import Image
 
-    from fairdream.tuning import FinetuneJob, Lesson, encode, load_base, train
+    from fairdream.lessons import Lesson, encode, load_base
+    from fairdream.tuning import FinetuneJob, train
 
     pictures = []
     for number in range(2):

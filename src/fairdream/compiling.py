@@ -14,7 +14,7 @@ COMPILE = "FAIRDREAM_COMPILE"  # environment: set, UNets are compiled
 def compile_if_wanted(unet: Any) -> None:
     """Where the environment says so, have torch compile a UNet at its first forward pass.
 
-    Where that fails, the UNet goes on uncompiled. Its weights come to lie in channels-last order, the convolutions' own;
+    Where that fails, it goes on uncompiled. Its weights come to lie in channels-last order, the convolutions' own;
     uncompiled on a GPU, PyTorch's GroupNorm turns every image back, which costs more than is won.
     """
     if not os.environ.get(COMPILE):

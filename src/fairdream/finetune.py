@@ -22,7 +22,8 @@ from fairdream.errors import UserError
 from fairdream.files import atomic, claim, is_whole, write_text
 from fairdream.identity import digest, file_digest
 from fairdream.job import LOGGER, stop_asked
-from fairdream.tuning import FinetuneJob, Lesson, encode, load_base, train
+from fairdream.lessons import Lesson, encode, load_base
+from fairdream.tuning import FinetuneJob, train
 
 LOOK_AGAIN = 1.0  # seconds between two looks at an adapter that another process trains
 

@@ -69,7 +69,7 @@ def test_comments_docstrings_and_formatting_say_nothing(copy):
 def test_a_docstring_of_a_function_or_class_says_nothing(copy):
     source = copy / "fairdream/losses.py"
     assert stale(copy, replace(source, "Return the supervised contrastive loss", "Compute it")) == set()
-    assert stale(copy, replace(copy / "fairdream/tuning.py", "A subject's constants", "Things")) == set()
+    assert stale(copy, replace(copy / "fairdream/lessons.py", "A subject's constants", "Things")) == set()
 
 
 def test_logic_in_a_module_that_is_imported_directly(copy):

@@ -142,7 +142,7 @@ def test_training_classifier_and_clip_see_the_same_picture(tmp_path):
     from fairdream.classifier import decode
     from fairdream.embed import _open_listed
     from fairdream.identity import file_digest
-    from fairdream.tuning import _pixels
+    from fairdream.lessons import _pixels
 
     (tmp_path / "images").mkdir()
     paths = awkward(tmp_path / "images")
@@ -160,7 +160,7 @@ def test_training_classifier_and_clip_see_the_same_picture(tmp_path):
 def test_an_image_of_one_pixel_fills_the_size_asked_for(tmp_path):
     pytest.importorskip("torch")
     from fairdream.classifier import decode
-    from fairdream.tuning import _pixels
+    from fairdream.lessons import _pixels
 
     Image.new("RGB", (1, 1), (255, 0, 0)).save(tmp_path / "dot.png")
     pixels = decode([(0, tmp_path / "dot.png")], 1, 8, str(tmp_path))

@@ -28,6 +28,7 @@ from fairdream.fetch_model import fetch_model  # noqa: E402
 from fairdream.files import claim  # noqa: E402
 from fairdream.finetune import FinetuneJob, finetune  # noqa: E402
 from fairdream.identity import file_digest, seed_of  # noqa: E402
+from fairdream.lessons import Base, Lesson  # noqa: E402
 from fairdream.pool import Pool  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,14 +73,14 @@ def small_unet():
 
 
 def base():
-    return tuning.Base(small_unet().train(), diffusers.DDPMScheduler())
+    return Base(small_unet().train(), diffusers.DDPMScheduler())
 
 
-def lesson(number: int, folder: Path) -> tuning.Lesson:
+def lesson(number: int, folder: Path) -> Lesson:
     """A subject of its own size, prompt and images."""
     generator = torch.Generator().manual_seed(number)
     images = 3 + number
-    return tuning.Lesson(
+    return Lesson(
         f"subject{number}",
         torch.randn((1, 5, 8), generator=generator),
         {},
@@ -439,7 +440,7 @@ def test_mates_that_train_otherwise_are_none(run, tmp_path, monkeypatch):
 
 
 def test_a_mate_s_failure_is_told_by_its_own_job_alone(run, tmp_path, monkeypatch):
-    original = tuning.encode
+    original = finetuning.encode
 
     def spoilt(*arguments):
         lessons = original(*arguments)
