@@ -8,6 +8,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,8 +142,8 @@ def test_a_module_edited_between_two_jobs_is_read_anew(folder):
 def alive(pid: int) -> bool:
     try:
         # a process that has ended but was not waited for does no work
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+        return psutil.Process(pid).status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+    except psutil.NoSuchProcess:
         return False
 
 
@@ -161,23 +162,21 @@ def started(path: Path):
 def test_a_killed_client_kills_its_job(folder):
     code = textwrap.dedent(
         f"""
-        import subprocess, time, pathlib
+        import subprocess, time, pathlib, psutil
         client = subprocess.Popen({script(folder, "endless", "a.log", "path=out.txt")!r})
         while not (pathlib.Path("out.txt").is_file() and pathlib.Path("out.txt").read_text()):
             time.sleep(0.05)
         client.kill()
         client.wait()
         job = int(pathlib.Path("out.txt").read_text().split()[1])
-        for _ in range(600):
-            try:
-                state = pathlib.Path(f"/proc/{{job}}/stat").read_text().rpartition(")")[2].split()[0]
-            except FileNotFoundError:
-                break
-            if state == "Z":
-                break
-            time.sleep(0.05)
-        else:
-            raise SystemExit("the job lives on")
+        deadline = time.monotonic() + 60
+        try:
+            while psutil.Process(job).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+                if time.monotonic() > deadline:
+                    raise SystemExit("the job lives on")
+                time.sleep(0.05)
+        except psutil.NoSuchProcess:
+            pass
         """
     )
     done = warm(folder, sys.executable, "-c", code)
@@ -205,7 +204,7 @@ def test_no_process_outlives_the_wrapper(folder, how):
         [sys.executable, str(folder / "server.py"), *script(folder, "endless", "a.log", "path=out.txt")], cwd=folder
     )
     job = int(wait_for(started(folder / "out.txt")).split()[1])
-    server = int(Path(f"/proc/{job}/stat").read_text().rpartition(")")[2].split()[1])
+    server = psutil.Process(job).ppid()
     assert alive(server)
     wrapper.send_signal(how)
     wrapper.wait(timeout=60)
