@@ -6,6 +6,8 @@ Notable choices:
   the images of a batch, so no adapter sees another's.
 - Weights, gradients and AdamW's moments are one matrix each, a row an adapter; the layers' weights are views of it. So
   clipping and the update are a handful of operations whatever the number of layers, and a row is all there is to save.
+- Projections that read the same input (query, key and value of a self-attention; key and value of a cross-attention)
+  are one layer, where all of them have adapters: a step of few images is bounded by the number of operations.
 - The formulas are peft's LoRA (Hu et al. 2021, eq. 3: W x + alpha / r B A x; B a 1 x 1 convolution where W is one) and
   torch's AdamW (Loshchilov & Hutter 2019), with the step count, the rate and the clipping norm of each adapter its own.
 """
@@ -33,13 +35,14 @@ class StackedLora(nn.Module):
     Parameters
     ----------
     base
-        The layer: x (n * images, ..., in) -> (n * images, ..., out), or (n * images, in, h, w) -> (…, out, h', w').
+        The layer: x (n * images, ..., in) -> (n * images, ..., out), or (n * images, in, h, w) -> (…, out, h', w'). Of
+        k fused linear layers, the outputs lie side by side.
     scale
         alpha / r.
     """
 
-    a: torch.Tensor  # (n, r, in) or (n, r, in, kernel, kernel)
-    b: torch.Tensor  # (n, out, r) or (n, out, r, 1, 1)
+    a: torch.Tensor  # (n, r, in) or (n, r, in, kernel, kernel); (n, k * r, in) of fused layers
+    b: torch.Tensor  # (n, out, r) or (n, out, r, 1, 1); (n, k, out / k, r) of fused layers
 
     def __init__(self, base: nn.Linear | nn.Conv2d, scale: float):
         super().__init__()
@@ -50,11 +53,15 @@ class StackedLora(nn.Module):
         """Return the layer's output with each adapter's share added to its own images."""
         n, images = len(self.a), len(x) // len(self.a)
         if isinstance(self.base, nn.Linear):
-            # a product an image, not an adapter: a GPU adds up the gradients of few long ones ten times as slowly
-            a, b = (own[:, None].expand(-1, images, -1, -1).flatten(0, 1).to(x.dtype) for own in (self.a, self.b))
-            rows = x.reshape(len(x), -1, x.shape[-1])  # (n * images, positions, in)
+            a, b = self.a.to(x.dtype), self.b.to(x.dtype)
+            if b.ndim == 4:  # fused: block diagonal, (n, k * out, k * r), so that each layer sees its own A's rows
+                b = torch.diag_embed(b.movedim(1, -1), dim1=1, dim2=3).flatten(3).flatten(1, 2)
+            if images > 1:
+                # a product an image, not an adapter: a GPU adds up the gradients of few long ones ten times as slowly
+                a, b = (own[:, None].expand(-1, images, -1, -1).flatten(0, 1) for own in (a, b))
+            rows = x if x.ndim == 3 else x.reshape(len(x), -1, x.shape[-1])  # (n * images, positions, in)
             out = self.base(rows).baddbmm_(torch.bmm(rows, a.mT), b.mT, alpha=self.scale)
-            return out.reshape(*x.shape[:-1], -1)
+            return out if x.ndim == 3 else out.reshape(*x.shape[:-1], -1)
         a, b, out, rank = self.a.to(x.dtype), self.b.to(x.dtype), self.base(x), self.a.shape[1]
         # a grouped convolution has a group an adapter, so the adapters go where channels are
         side_by_side = x.unflatten(0, (n, images)).transpose(0, 1).flatten(1, 2)  # (images, n * in, h, w)
@@ -91,22 +98,36 @@ class Pool:
     def __init__(
         self, unet: nn.Module, target_modules: list[str], rank: int, alpha: float, seed: int, n: int, half: bool = False
     ):
+        wanted = [
+            name
+            for name, _ in unet.named_modules()
+            if any(name == target or name.endswith(f".{target}") for target in target_modules)
+        ]
+        if not wanted:
+            raise UserError(f"finetune.target_modules: the UNet has no layer named {' or '.join(target_modules)}")
+        fused = _fuse(unet, wanted)
         unet.requires_grad_(False)
-        self.layers: dict[str, StackedLora] = {}
-        self._shapes: dict[str, torch.Size] = {}
+        layers: dict[str, list[str]] = {}  # a layer of the UNet as it is now -> those that it was
+        for name in wanted:
+            layers.setdefault(fused.get(name, name), []).append(name)
+        self._shapes: dict[str, torch.Size] = {}  # of one adapter's matrices, in the order of its row
+        self._views: list[tuple[StackedLora, str, torch.Size]] = []  # what the layers compute with, in the same order
         first: list[torch.Tensor] = []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            for name, layer in list(unet.named_modules()):
-                if not any(name == target or name.endswith(f".{target}") for target in target_modules):
-                    continue
-                a, b = _fresh(name, layer, rank)
-                self.layers[name] = StackedLora(layer, alpha / rank)
-                unet.set_submodule(name, self.layers[name])
-                self._shapes |= {f"{name}.lora_A.weight": a.shape, f"{name}.lora_B.weight": b.shape}
-                first += [a.flatten(), b.flatten()]
-        if not first:
-            raise UserError(f"finetune.target_modules: the UNet has no layer named {' or '.join(target_modules)}")
+            for name, own in layers.items():
+                fresh = [_fresh(part, unet.get_submodule(part), rank) for part in own]
+                base: Any = unet.get_submodule(name)  # of a kind that adapts: `_fresh` has looked
+                stacked = StackedLora(base, alpha / rank)
+                unet.set_submodule(name, stacked)
+                a, b = ([pair[side] for pair in fresh] for side in (0, 1))
+                self._shapes |= {f"{part}.lora_A.weight": own.shape for part, own in zip(own, a, strict=True)}
+                self._shapes |= {f"{part}.lora_B.weight": own.shape for part, own in zip(own, b, strict=True)}
+                self._views += [
+                    (stacked, "a", torch.cat(a).shape),
+                    (stacked, "b", torch.stack(b).shape if len(b) > 1 else b[0].shape),
+                ]
+                first += [matrix.flatten() for matrix in (*a, *b)]
         device = next(unet.parameters()).device
         weights = torch.cat(first).to(device).repeat(n, 1)
         self.state = {  # a row an adapter; float32 whatever the base's type
@@ -189,15 +210,38 @@ class Pool:
         """Hand every layer its part of the weights, each a leaf whose gradient is a part of one matrix."""
         weights = self.state["weight"]
         self._gradients = torch.zeros_like(weights)
-        views, at = [], 0
-        for shape in self._shapes.values():
+        at = 0
+        for layer, name, shape in self._views:
             part = slice(at, at + shape.numel())
             view = weights[:, part].unflatten(1, shape).requires_grad_()
             view.grad = self._gradients[:, part].unflatten(1, shape)
-            views.append(view)
+            setattr(layer, name, view)
             at = part.stop
-        for layer, a, b in zip(self.layers.values(), views[::2], views[1::2], strict=True):
-            layer.a, layer.b = a, b
+
+
+def _fuse(unet: Any, wanted: list[str]) -> dict[str, str]:
+    """Fuse projections of attentions as diffusers does; return the layer that each of them is part of now.
+
+    Only where all projections of all attentions are wanted, and the attentions are the plain ones, whose processor
+    diffusers has a twin of.
+    """
+    from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+
+    attentions = {name: module for name, module in unet.named_modules() if isinstance(module, Attention)}
+    names = {f"{name}.{own}" for name in attentions for own in ("to_q", "to_k", "to_v")}
+    plain = all(
+        type(module.processor) is AttnProcessor2_0 and module.inner_kv_dim == module.inner_dim
+        for module in attentions.values()
+    )
+    if not attentions or not plain or not names.issubset(wanted):
+        return {}
+    with torch.random.fork_rng(devices=[]):
+        unet.fuse_qkv_projections()
+    return {
+        f"{name}.{own}": f"{name}.{'to_kv' if module.is_cross_attention else 'to_qkv'}"
+        for name, module in attentions.items()
+        for own in (("to_k", "to_v") if module.is_cross_attention else ("to_q", "to_k", "to_v"))
+    }
 
 
 def _fresh(name: str, layer: nn.Module, rank: int) -> tuple[torch.Tensor, torch.Tensor]:

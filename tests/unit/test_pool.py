@@ -118,22 +118,25 @@ def solo(tmp_path_factory):
     return {f"subject{number}": train([number], folder)[0][f"subject{number}"] for number in range(12)}
 
 
-def peft_unet():
+def peft_unet(targets=VALUES["target_modules"]):
     unet = small_unet()
     with torch.random.fork_rng():
         torch.manual_seed(seed_of("adapter", 0))
-        unet.add_adapter(
-            LoraConfig(r=2, lora_alpha=4.0, init_lora_weights="gaussian", target_modules=VALUES["target_modules"])
-        )
+        unet.add_adapter(LoraConfig(r=2, lora_alpha=4.0, init_lora_weights="gaussian", target_modules=targets))
     return unet
 
 
-def test_adapters_begin_as_peft_s_bit_for_bit():
-    expected = get_peft_model_state_dict(peft_unet())
-    pool = Pool(small_unet(), VALUES["target_modules"], 2, 4.0, seed_of("adapter", 0), 3)
+# projections of attentions are fused where all of them have adapters
+TARGETS = pytest.mark.parametrize("targets", [VALUES["target_modules"], ["to_k", "to_v", "conv1", "time_emb_proj"]])
+
+
+@TARGETS
+def test_adapters_begin_as_peft_s_bit_for_bit(targets):
+    expected = get_peft_model_state_dict(peft_unet(targets))
+    pool = Pool(small_unet(), targets, 2, 4.0, seed_of("adapter", 0), 3)
     for index in range(3):
         found = pool.adapter(index)
-        assert list(found) == list(expected)
+        assert found.keys() == expected.keys()
         assert all(torch.equal(found[key], expected[key]) for key in expected)
 
 
@@ -161,9 +164,11 @@ def test_over_a_base_in_half_precision_adapters_stay_in_float32_and_their_gradie
     assert 0 < float((some - others).norm() / some.norm()) < 0.05
 
 
-def test_loss_and_gradient_of_each_adapter_are_peft_s():
-    pool_unet, unet = small_unet(), peft_unet()
-    pool = Pool(pool_unet, VALUES["target_modules"], 2, 4.0, 0, 3)
+@TARGETS
+def test_loss_and_gradient_of_each_adapter_are_peft_s(targets):
+    pool_unet, unet = small_unet(), peft_unet(targets)
+    pool = Pool(pool_unet, targets, 2, 4.0, 0, 3)
+    assert hasattr(pool_unet.down_blocks[0].attentions[0].transformer_blocks[0].attn1, "to_qkv") == ("to_q" in targets)
     generator = torch.Generator().manual_seed(0)
     for index in range(3):
         row = pool.row(index)
