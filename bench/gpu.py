@@ -23,7 +23,8 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -265,11 +266,13 @@ def measure_training(path: Path, pools: list[int], size: Size, rate: float, fold
             print(f"(The first {size.steps} steps of it took {lost:.0f} s.)\n")
 
 
-def compiling(wanted: bool) -> Any:
-    """Have what is loaded inside compiled, or not."""
-    from fairdream.compiling import COMPILE
+@contextmanager
+def compiling(wanted: bool) -> Iterator[None]:
+    """Have what is loaded inside compiled at its first pass, or not."""
+    from fairdream import compiling
 
-    return patch.dict(os.environ, {COMPILE: "1" if wanted else ""})
+    with patch.dict(os.environ, {compiling.COMPILE: str(int(wanted))}), patch.object(compiling, "RARE", 0):
+        yield
 
 
 def unet_flops(path: Path, size: Size, counter: Callable[..., Any]) -> float:

@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from fairdream.job import LOGGER
 
-COMPILE = "FAIRDREAM_COMPILE"  # environment: set, UNets are compiled
+COMPILE = "FAIRDREAM_COMPILE"  # environment: set to anything but 0, UNets are compiled
+# Forward passes of a batch size before it is compiled: a job's last batch, which is smaller, or the few steps after an
+# adapter left its pool, take less time than compilation for them.
+RARE = 100
 
 
 def compile_if_wanted(unet: Any) -> None:
-    """Where the environment says so, have torch compile a UNet at its first forward pass.
+    """Where the environment says so, have torch compile a UNet for the batch sizes that it often sees.
 
     Where that fails, it goes on uncompiled. Its weights come to lie in channels-last order, the convolutions' own;
     uncompiled on a GPU, PyTorch's GroupNorm turns every image back, which costs more than is won.
     """
-    if not os.environ.get(COMPILE):
+    if os.environ.get(COMPILE, "0") in {"", "0"}:
         return
     import torch
+    from torch._functorch import config as lowering
 
+    # torch would compile the backward pass at the first `backward`, where nothing could be done about a failure
+    lowering.force_non_lazy_backward_lowering = True
     unet.to(memory_format=torch.channels_last)
     eager: Callable[..., Any] = unet.forward
-    compiled = torch.compile(eager)
+    # a graph for each size: one for all sizes takes many times as long to make
+    compiled = torch.compile(eager, dynamic=False)
+    seen: Counter[int] = Counter()
 
-    def forward(*arguments: Any, **named: Any) -> Any:
+    def forward(sample: torch.Tensor, *arguments: Any, **named: Any) -> Any:
+        seen[len(sample)] += 1
+        if seen[len(sample)] <= RARE:
+            return eager(sample, *arguments, **named)
         try:
-            return compiled(*arguments, **named)
+            return compiled(sample, *arguments, **named)
         except torch.OutOfMemoryError:
             raise
         except Exception as error:  # a missing compiler, an unsupported card: whatever it is, eager works or tells
             LOGGER.warning("torch.compile failed (%s: %s); going on without it", type(error).__name__, error)
-            unet.forward = eager
-            return eager(*arguments, **named)
+        # out of the exception's reach, which holds the failed pass's tensors
+        unet.forward = eager
+        if sample.is_cuda:
+            unet.to(memory_format=torch.contiguous_format)
+        return eager(sample, *arguments, **named)
 
     unet.forward = forward

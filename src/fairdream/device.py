@@ -21,7 +21,8 @@ def inference_dtype(device: torch.device) -> torch.dtype:
 
     if device.type != "cuda":
         return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    # cards before Ampere (V100, T4) only imitate it, slowly
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
 def allow_tf32(device: torch.device) -> None:
@@ -38,3 +39,13 @@ def allow_tf32(device: torch.device) -> None:
 def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     """Return a tensor of the host on a device, without waiting for what a GPU still has to do before it."""
     return (values.pin_memory() if device.type == "cuda" else values).to(device, non_blocking=True)
+
+
+def free_memory() -> None:
+    """Give a GPU back what nothing refers to any more, circles of references included."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()

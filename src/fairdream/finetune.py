@@ -18,6 +18,7 @@ from typing import Any
 
 from fairdream.adapters import WEIGHTS, as_csv, read_header, save_adapter
 from fairdream.basemodel import model_identity, model_path
+from fairdream.device import free_memory
 from fairdream.errors import UserError
 from fairdream.files import atomic, claim, is_whole, write_text
 from fairdream.identity import digest, file_digest
@@ -156,6 +157,7 @@ def _make(own: Subject, mates: list[Subject], model: str, most: int) -> None:
             mine = [wanted[lock] for lock in locks if not wanted[lock].finished()]
             if mine and not _train(mine, model):
                 most = len(mine) // 2
+                free_memory()
         if not mine and not own.finished():
             if not waiting:
                 LOGGER.info("%s: another job trains it, waiting for that", own.name)
@@ -213,9 +215,7 @@ def _train(subjects: list[Subject], model: str) -> bool:
                 f"{subjects[0].name}: the device's memory does not suffice for one adapter; lower finetune.batch_size"
             ) from None
         LOGGER.warning("the device's memory does not suffice for %d adapters at once; half of them", len(subjects))
-    # out of the exception's reach, which holds the tensors
-    torch.cuda.empty_cache()
-    return False
+        return False
 
 
 def _changed(subjects: Iterable[Subject]) -> list[tuple[str, str]]:

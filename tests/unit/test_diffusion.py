@@ -25,9 +25,9 @@ diffusers = pytest.importorskip("diffusers")
 from safetensors import safe_open  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 
+from fairdream import compiling, tuning  # noqa: E402
 from fairdream import finetune as finetuning  # noqa: E402
 from fairdream import generate as generation  # noqa: E402
-from fairdream import tuning  # noqa: E402
 from fairdream.adapters import WEIGHTS  # noqa: E402
 from fairdream.cards import AdaptersCardJob, adapters_card  # noqa: E402
 from fairdream.defects import defect  # noqa: E402
@@ -402,13 +402,14 @@ def test_a_prompt_is_encoded_once_a_job(base, monkeypatch):
 def test_a_compiler_that_fails_changes_nothing(base, monkeypatch, caplog):
     plain = draw(base, "eager.parquet", store=base / "eager")
 
-    def broken(function):
+    def broken(function, dynamic):
         def fail(*_, **__):
             raise RuntimeError("no C++ compiler")
 
         return fail
 
     monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr(compiling, "RARE", 0)
     monkeypatch.setenv("FAIRDREAM_COMPILE", "1")
     with caplog.at_level("WARNING", "fairdream"):
         rows = draw(base, "fallback.parquet", store=base / "fallback")

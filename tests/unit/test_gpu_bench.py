@@ -27,7 +27,7 @@ def bench():
 
 def test_the_benchmark_prints_every_figure(bench, capsys, monkeypatch):
     compiled = []  # which takes minutes
-    monkeypatch.setattr(torch, "compile", lambda function: compiled.append(function) or function)
+    monkeypatch.setattr(torch, "compile", lambda function, dynamic: compiled.append(function) or function)
     bench.main(["--tiny", "--pools", "1", "3", "--repeats", "1", "--compiled"])
     assert len(compiled) == 3  # a pool, a sampler and its job
     text = capsys.readouterr().out

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +22,8 @@ import torch.nn.functional as F  # noqa: E402
 from peft import LoraConfig  # noqa: E402
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict  # noqa: E402
 
+from fairdream import compiling, tuning  # noqa: E402
 from fairdream import finetune as finetuning  # noqa: E402
-from fairdream import tuning  # noqa: E402
 from fairdream.adapters import WEIGHTS, load_checkpoint  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.fetch_model import fetch_model  # noqa: E402
@@ -328,6 +330,33 @@ def test_in_float16_an_overflow_skips_its_own_adapter_s_update_and_halves_its_sc
     assert second["scale"].item() == 32768
 
 
+def test_a_backward_pass_that_does_not_compile_changes_nothing(solo, tmp_path, monkeypatch, caplog):
+    from torch._dynamo.backends.common import aot_autograd
+    from torch._functorch import config
+    from torch._functorch.compilers import nop
+
+    def broken(*_):
+        raise RuntimeError("no shared memory left")
+
+    plain, backend, compile_ = base, aot_autograd(fw_compiler=nop, bw_compiler=broken), torch.compile
+    monkeypatch.setattr(torch, "compile", partial(compile_, backend=backend))
+    monkeypatch.setattr(compiling, "RARE", 3)
+    monkeypatch.setattr(config, "force_non_lazy_backward_lowering", False)  # set back afterwards
+    monkeypatch.setenv("FAIRDREAM_COMPILE", "1")
+
+    def compiled():
+        own = plain()
+        compiling.compile_if_wanted(own.unet)
+        return own
+
+    monkeypatch.setitem(globals(), "base", compiled)
+    with caplog.at_level("WARNING", "fairdream"):
+        finished, _ = train([0], tmp_path)
+    assert caplog.text.count("torch.compile failed") == 1
+    assert "no shared memory left" in caplog.text
+    assert distance(finished["subject0"][0], solo["subject0"][0]) < 1e-4
+
+
 def test_a_name_that_fits_no_layer_is_told():
     with pytest.raises(UserError, match=r"target_modules: the UNet has no layer named to_kk"):
         Pool(small_unet(), ["to_kk"], 2, 2.0, 0, 1)
@@ -477,11 +506,16 @@ def test_a_changed_image_of_a_mate_does_not_stop_a_job(run, tmp_path):
         path.write_bytes(before)
 
 
-def test_where_memory_is_short_the_pool_is_halved(run, tmp_path, monkeypatch):
-    sizes, original = [], tuning._losses
+@pytest.mark.parametrize("compiled", ["0", "1"])  # few steps: a wrapper around the UNet, but no compilation
+def test_where_memory_is_short_the_pool_is_halved(run, tmp_path, monkeypatch, compiled):
+    monkeypatch.setenv("FAIRDREAM_COMPILE", compiled)
+    sizes, unets, original = [], [], tuning._losses
 
     def short(base, lessons, *rest):
         sizes.append(len(lessons))
+        if len(sizes) == 2:
+            assert unets[0]() is None, "the greater pool's UNet has to leave memory"
+        unets.append(weakref.ref(base.unet))
         if len(lessons) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return original(base, lessons, *rest)
