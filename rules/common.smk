@@ -55,6 +55,7 @@ def checked_config():
 
 CONFIG = checked_config()
 scheduling.mend_scheduler()
+scheduling.mend_reasons()
 STORE = f"{CONFIG.results}/store"
 # The demo's data set is made by a rule, where the configuration wants it.
 DIGITS = CONFIG.datasets["waterdigits"].folder if "waterdigits" in CONFIG.datasets else f"{CONFIG.results}/waterdigits"

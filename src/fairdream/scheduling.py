@@ -1,15 +1,20 @@
-"""One repair of Snakemake's scheduler, which otherwise comes to fill a core of the machine a run is started on.
+"""Two repairs of Snakemake: of what it spends on the machine a run is started on, and of what it runs for nothing.
 
 While jobs wait for a place, Snakemake 9 looks again after the span of `max-jobs-per-timespan`, by a timer that it sets
 at every look. So a timer leads to a look and the look to a timer, for ever, and the end of each job begins one more
 such chain: after 150 jobs it looks 150 times a second, or as often as it can, each time at the inputs of every job that
 is ready. One timer at a time does the same. See docs/performance.md for what it costs.
+
+When a checkpoint has to run, all behind it is expected to run too, each job for the reason "input files updated by
+another job". Once the checkpoint is done, Snakemake 9 drops a job whose own input turns out to be as it was, but what
+reads that job's output keeps its reason: images would be drawn anew with adapters that were not trained again. So the
+jobs that are to run for the sake of another are found anew at each look.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Protocol
 
 METHOD = "_schedule_reevalutation"  # Snakemake's spelling
 
@@ -22,6 +27,29 @@ def mend_scheduler() -> bool:
         return False
     setattr(JobScheduler, METHOD, _look_again)
     return True
+
+
+class _Update(Protocol):
+    async def __call__(self, dag: Any, create_inventory: bool = False) -> None: ...
+
+
+def mend_reasons() -> None:
+    """Let Snakemake forget at each look which jobs were to run for another job's sake, and find it anew."""
+    from snakemake.dag import DAG
+
+    original: _Update = DAG.update_needrun
+    if getattr(original, "__module__", "") == __name__:
+        return
+
+    async def update_needrun(dag: Any, create_inventory: bool = False) -> None:
+        for job in dag.jobs:
+            derived = dag.reason(job).updated_input_run
+            # what runs has removed its output: only the reason tells that it is needed
+            if derived and not dag.finished(job) and not dag.is_running(job):
+                derived.clear()
+        await original(dag, create_inventory)
+
+    DAG.update_needrun = update_needrun
 
 
 def _look_again(scheduler: Any, delay: float) -> None:

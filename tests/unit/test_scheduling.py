@@ -1,7 +1,11 @@
-"""The repair of Snakemake's scheduler: one timer at a time, and it goes on looking."""
+"""The repairs of Snakemake: it looks again by one timer at a time, and runs no job for the sake of one that is not run."""
 
+import re
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from snakemake.scheduling import job_scheduler
@@ -47,3 +51,73 @@ def test_another_snakemake_is_left_alone(monkeypatch):
     monkeypatch.delattr(job_scheduler.JobScheduler, METHOD)
     assert not mend_scheduler()
     assert not hasattr(job_scheduler.JobScheduler, METHOD)
+
+
+# A checkpoint that tells what each member is; members are compared by content, as each is read behind the checkpoint.
+WORKFLOW = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {source!r})
+from fairdream.scheduling import mend_reasons
+if {mended}:
+    mend_reasons()
+
+rule table:
+    input: "a.scores", "b.scores"
+    output: "table"
+    shell: "cat {{input}} > {{output}}"
+
+checkpoint members:
+    input: "list"
+    output: "index"
+    run:
+        for line in Path(input[0]).read_text().split():
+            name, _, text = line.partition("=")
+            Path(f"{{name}}.member").write_text(text)
+        Path(output[0]).touch()
+
+def member(wildcards):
+    checkpoints.members.get()
+    return f"{{wildcards.name}}.member"
+
+rule train:
+    input: member
+    output: "{{name}}.adapter"
+    shell: "cp {{input}} {{output}}"
+
+rule draw:
+    input: "{{name}}.adapter"
+    output: "{{name}}.images"
+    shell: "cp {{input}} {{output}}"
+
+rule score:
+    input: "{{name}}.images"
+    output: "{{name}}.scores"
+    shell: "cp {{input}} {{output}}"
+"""
+
+
+def run(folder: Path) -> list[str]:
+    """Run the workflow; return the output of each job."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nocolor"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    # a checkpoint tells in the same line what behind it is not known yet
+    return re.findall(r"^    output: ([^\s,]+)", done.stdout + done.stderr, re.M)
+
+
+@pytest.mark.parametrize("mended", [True, False])
+def test_behind_a_checkpoint_only_what_has_changed_runs(tmp_path, mended):
+    source = str(Path(__file__).resolve().parents[2] / "src")
+    (tmp_path / "Snakefile").write_text(WORKFLOW.format(source=source, mended=mended))
+    (tmp_path / "list").write_text("a=1 b=1")
+    assert sorted(run(tmp_path)) == sorted(
+        ["index", "a.adapter", "a.images", "a.scores", "b.adapter", "b.images", "b.scores", "table"]
+    )
+    time.sleep(1.1)  # modification times are compared
+    (tmp_path / "list").write_text("a=1 b=2")
+    changed = ["index", "b.adapter", "b.images", "b.scores", "table"]
+    unchanged = [] if mended else ["a.images", "a.scores"]  # should Snakemake mend this itself, the repair can go
+    assert sorted(run(tmp_path)) == sorted(changed + unchanged)
+    assert (tmp_path / "table").read_text() == "12"
+    assert run(tmp_path) == []
