@@ -46,21 +46,26 @@ help: ## list the targets
 setup: $(READY) ## create .venv from requirements.lock (a no-op when nothing changed)
 
 demo: setup ## run the whole pipeline on the embedded data and print Table 1
+	@$(call only,)
 	@mkdir -p build && touch build/demo-started
 	@$(DEMO)
 	@# the run prints its table at the end; a run that had nothing to do does not
 	@[ $(DEMO_TABLE) -nt build/demo-started ] || cat $(DEMO_TABLE)
 
 audit: setup ## is my data biased: counts, association, suggested method, no GPU (PROFILE=profiles/demo for the demo; CONFIG=config/birds.yaml)
+	@$(call only,PROFILE CONFIG)
 	@$(PY) -m fairdream.audit_cli $(CHOSEN)
 
 plan: setup ## what a run would do, why, and its hours (PROFILE=profiles/demo TARGETS= for the demo; CONFIG=)
+	@$(call only,PROFILE CONFIG TARGETS)
 	@$(PY) -m fairdream.forecast $(CHOSEN) $(TARGETS)
 
 cost: setup ## what the jobs of a results folder took (RESULTS=results/demo for the demo)
+	@$(call only,RESULTS)
 	@$(PY) -m fairdream.spent $(call quoted,$(RESULTS))
 
 bench: setup ## all benchmarks that need no GPU, as one table (PEER=path of diffusers' train_dreambooth_lora.py)
+	@$(call only,PEER)
 	@$(PY) bench/table.py $(if $(PEER),--peer $(PEER))
 
 new-dataset: setup ## write and check config/NAME.yaml for your own data (NAME=birds; FOLDER= LABEL= ATTRIBUTE= …: docs/data.md)
@@ -80,6 +85,7 @@ trial: setup ## a small run on your own data, after new-dataset: tiny models, mi
 	@echo "  .venv/bin/python -m fairdream predict results/$(NAME)-trial/$(NAME)/original/dreambooth/model IMAGES..."
 
 report: setup ## the HTML report of a finished run (PROFILE=profiles/demo for the demo; CONFIG=)
+	@$(call only,PROFILE CONFIG REPORT)
 	@$(PY) -m fairdream.reporting $(CHOSEN) $(if $(REPORT),--output $(call quoted,$(REPORT)))
 
 test: lint typecheck ## lint, types and the quick tests

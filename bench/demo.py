@@ -40,16 +40,17 @@ def main() -> None:
     """Print a line a rule and the sums."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, nargs="?", default=Path("results/demo"))
-    parser.add_argument("--log", type=Path, help="Snakemake's log; none: the last one")
+    parser.add_argument("--log", type=Path, help="Snakemake's log; none: the last one with jobs")
     parser.add_argument("--cores", type=int, default=2)
     arguments = parser.parse_args()
     logs = sorted(Path(".snakemake/log").glob("*.log"), key=lambda path: path.stat().st_mtime)
-    log = arguments.log or (logs[-1] if logs else None)
-    if log is None:
-        parser.error("no log of Snakemake in .snakemake/log; name one with --log")
-    times = [datetime.strptime(text, "%a %b %d %H:%M:%S %Y") for text in EVENT.findall(log.read_text())]
-    if len(times) < 2:
-        parser.error(f"{log} names no times of jobs")
+    for log in [arguments.log] if arguments.log else reversed(logs):
+        times = [datetime.strptime(text, "%a %b %d %H:%M:%S %Y") for text in EVENT.findall(log.read_text())]
+        if len(times) > 1:
+            break
+    else:
+        parser.error("no log of Snakemake in .snakemake/log names times of jobs; give one with --log")
+    print(f"By {log}:\n")
     wall = (max(times) - min(times)).total_seconds()
     rules: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     for path in sorted(arguments.results.glob("benchmarks/*/*.jsonl")):

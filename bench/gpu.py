@@ -422,6 +422,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if not given.tiny and not torch.cuda.is_available():
         parser.error("there is no CUDA GPU; --tiny runs on a CPU")
+    if min([*given.pools, given.repeats or 1]) < 1 or given.repeats == 0:
+        parser.error("--pools and --repeats: 1 at least")
     size = TINY if given.tiny else Size()
     size = replace(size, repeats=given.repeats) if given.repeats else size
     load_quietly()

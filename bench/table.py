@@ -55,6 +55,10 @@ def main() -> int:
     parser.add_argument("--peer", help="diffusers' examples/dreambooth/train_dreambooth_lora.py")
     parser.add_argument("--only", nargs="+", choices=list(COMMANDS), default=list(COMMANDS))
     options = parser.parse_args()
+    if options.peer and not Path(options.peer).is_file():
+        parser.error(f"--peer: there is no file {options.peer}")
+    if "finetune" in options.only and not options.peer:
+        print("Without --peer (make bench PEER=): fine-tuning is left out.", file=sys.stderr, flush=True)
     left_out = []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "rows.jsonl")

@@ -24,7 +24,13 @@ def main() -> int:
     onnx = commands.add_parser("onnx", help="write an exported classifier as ONNX; needs onnx and onnxscript")
     onnx.add_argument("model", help="an exported folder")
     onnx.add_argument("--output", help="the file; by default model.onnx in the folder")
-    options = parser.parse_args()
+    # images may also stand behind an option, which argparse takes for the end of the images
+    options, rest = parser.parse_known_args()
+    if options.command == "predict":
+        options.images += [word for word in rest if not word.startswith("-")]
+        rest = [word for word in rest if word.startswith("-")]
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         if options.command == "onnx":
             from fairdream.to_onnx import to_onnx

@@ -64,6 +64,7 @@ class Overridable(Section):
 
     @model_validator(mode="after")
     def _overrides_fit(self) -> Self:
+        self.of("")  # what is wrong without an override is told without one
         for name in self.overrides:
             try:
                 self.of(name)

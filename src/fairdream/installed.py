@@ -14,7 +14,7 @@ from fairdream.errors import UserError
 
 
 def check_names(config: Config) -> None:
-    """Look up the scheduler, the encoder and the CLIP model.
+    """Look up the layers that adapters stand on, the scheduler, the encoder and the CLIP model.
 
     Where a library is not installed (its jobs then run in environments of their own), nothing is checked.
 
@@ -24,6 +24,18 @@ def check_names(config: Config) -> None:
         Names the key, the value and what there is.
     """
     scheduler, encoder, clip = config.generate.scheduler, config.models.encoder.name, config.models.clip.name
+    layers = {
+        name
+        for files in ("*.py", "unets/*.py", "transformers/transformer_2d.py")
+        for name in _found("diffusers", f"models/{files}", r"^ +self\.(\w+) = ")
+    }
+    for target in config.finetune.target_modules:
+        strange = [part for part in target.split(".") if not part.isdigit() and part not in layers]
+        if layers and strange:
+            raise UserError(
+                f"finetune.target_modules: {target}: diffusers' layers have no {strange[0]}; they have "
+                f"{_like(strange[0], layers)}"
+            )
     schedulers = set(_found("diffusers", "__init__.py", r'"(\w+Scheduler)"'))
     if schedulers and scheduler not in schedulers:
         raise UserError(f"generate.scheduler: diffusers has no {scheduler}; it has {_like(scheduler, schedulers)}")

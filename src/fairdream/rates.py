@@ -53,8 +53,9 @@ DEFAULTS = {
 ANY = Default(10, 0.0)
 
 # Bytes a unit of what takes most of the disk, where no file tells: a 512 x 512 PNG, an adapter of rank 4 with its copy
-# in the store, a ResNet-50 with its stage 2.
+# in the store, a ResNet-50 (or the demo's network) with its stage 2.
 SIZES = {"generate": 450_000.0, "finetune": 2 * 3_300_000.0, "pretrain": 94_000_000.0, "retrain": 94_000_000.0}
+SMALL_CNN = 400_000.0
 FILES = {
     "generate": "*/*/*/images/*/*/*.parquet",
     "finetune": "*/*/*/adapters/*/*.safetensors",
@@ -145,6 +146,8 @@ class Rates:
         copies = 2 if rule == "finetune" else 1  # the store's
         files = [path for path in Path(config.results).glob(FILES[rule]) if path.is_file()]
         if not files:
+            if config.models.encoder.name == "small_cnn" and rule in ("pretrain", "retrain"):
+                return SMALL_CNN
             return SIZES[rule] * (_area(config) if rule == "generate" else 1)
         images = [_images({"shard": path.stem}) if rule == "generate" else 1 for path in files]
         return copies * sum(path.stat().st_size for path in files) / sum(images)

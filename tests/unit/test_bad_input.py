@@ -141,6 +141,13 @@ config("a resolution that the VAE cannot halve", "multiple of 8", "finetune.reso
 config(
     "an address of another kind", "should match pattern", "ftp://", datasets__waterbirds__download={"url": "ftp://a/b"}
 )
+config(
+    "an ablation at a bias that the run does not have",
+    "ablations.biases: the run has no bias",
+    "0.9,",
+    "only original, 0.999",
+    ablations__biases=[0.9],
+)
 config_text("a configuration in another encoding", "seed: caf\xe9".encode("latin1"), "this is not valid YAML", "0xe9")
 config_text("an open bracket", b"seeds: [0, 1\nseed: 1\n", "this is not valid YAML", "line 2")
 config_text("a key twice", b"seed: 1\nseed: 2\n", "stands twice, again in line", "'seed'", "line 2")
@@ -170,6 +177,13 @@ names(
     "DDMScheduler",
     "DDIMScheduler",
     generate__scheduler="DDMScheduler",
+)
+names(
+    "a layer with a typing error",
+    "diffusers' layers have no",
+    "to_kk",
+    "they have to_k",
+    finetune__target_modules=["to_q", "to_kk"],
 )
 names("an encoder with a typing error", "torchvision has no", "resnet5O", "resnet50", models__encoder__name="resnet5O")
 names("a CLIP with a typing error", "open_clip has no", "ViT-L-41", "ViT-L-14", models__clip__name="ViT-L-41")

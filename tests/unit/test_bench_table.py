@@ -44,3 +44,12 @@ def test_every_benchmark_of_the_table_is_there_and_adds_rows(bench):
     _, table = bench
     for name in table.COMMANDS:
         assert "add(" in (BENCH / f"{name}.py").read_text()
+
+
+def test_a_peer_that_is_not_there_is_told_before_anything_runs(bench, monkeypatch, capsys):
+    _, table = bench
+    monkeypatch.setattr(sys, "argv", ["table.py", "--peer", "/nowhere/train.py"])
+    with pytest.raises(SystemExit) as end:
+        table.main()
+    assert end.value.code == 2
+    assert "there is no file /nowhere/train.py" in capsys.readouterr().err

@@ -111,6 +111,13 @@ def test_neither_epochs_nor_steps():
         validate_config(raw)
 
 
+def test_what_is_wrong_without_an_override_is_not_told_of_one():
+    raw = copy.deepcopy(PAPER)
+    raw["pretrain"] |= {"steps": 10, "overrides": {"ffr": {"batch_size": 8}}}
+    with pytest.raises(UserError, match=r"1 value\(s\) to mend:\n  pretrain: give exactly one of epochs and steps$"):
+        validate_config(raw)
+
+
 def test_a_file_that_is_not_yaml_or_not_there_or_no_mapping(tmp_path):
     broken = tmp_path / "broken.yaml"
     broken.write_text("a: [1, 2\nb: 3\n")

@@ -123,6 +123,13 @@ def test_the_command_writes_a_csv_and_tells_of_groups_and_broken_images(exported
     assert len(pd.read_csv(tmp_path / "out.csv")) == 10
     assert "worst group" in done.stdout
     (images / "broken.png").unlink()
+    # also behind an option
+    behind = run(exported, "--output", tmp_path / "again.csv", images, cwd=tmp_path)
+    assert behind.returncode == 0, behind.stderr
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "out.csv").read_text()
+    misspelt = run(exported, images, "--outptu", "a.csv", cwd=tmp_path)
+    assert misspelt.returncode == 2
+    assert "unrecognized arguments: --outptu" in misspelt.stderr
     again = run(exported, images, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert again.stdout == (tmp_path / "out.csv").read_text()

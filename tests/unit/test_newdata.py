@@ -236,6 +236,15 @@ def test_without_a_split_each_group_gets_seeded_shares_that_a_new_image_leaves_a
     assert Counter(indexed(home)["split"])["test"] == sum(round(0.4 * size) for size in GROUPS.values())
 
 
+@pytest.mark.parametrize(
+    "options", [["--test", "1.5"], ["--validation", "-0.1"], ["--validation", "0.6", "--test", "0.6"], ["--test", "0"]]
+)
+def test_shares_that_leave_no_images_or_no_test_are_refused(home, options):
+    table(home, ROWS, ("path", "label", "attribute"))
+    with pytest.raises(UserError, match=f"{options[0][2:].upper()}={float(options[1]):g}.*TEST more than 0"):
+        main(["pets", *options])
+
+
 def test_a_split_that_is_lacking_alone_is_taken_from_the_training_images(home, capsys):
     rows = [(n, y, a, "train" if s == "validation" else s) for n, y, a, s in with_splits()]
     table(home, rows)

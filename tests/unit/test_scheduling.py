@@ -1,4 +1,4 @@
-"""The repairs of Snakemake: it looks again by one timer at a time, and runs no job for the sake of one that is not run."""
+"""The repairs of Snakemake: one timer at a time looks again, and no job runs for the sake of one that does not."""
 
 import re
 import subprocess

@@ -174,6 +174,9 @@ def _held_out(
     shares = {split: SHARES[split] if asked[split] is None else asked[split] for split in lacking}
     if not shares:
         return None
+    if min(shares.values()) < 0 or sum(shares.values()) >= 1 or shares.get("test") == 0:
+        told = " and ".join(f"{split.upper()}={share:g}" for split, share in shares.items())
+        raise UserError(f"{told}: shares of the training images, which have to leave some; TEST more than 0")
     what = "the table has no split" if column is None else f"no image's {column} is for the {' or the '.join(lacking)}"
     told = " and ".join(f"{100 * share:g} % for the {split}" for split, share in shares.items())
     notes.append(f"{what}: a seeded order takes {told} of each group's training images (`held_out`)")

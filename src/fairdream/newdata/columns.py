@@ -44,7 +44,7 @@ def choose_column(table: pd.DataFrame, role: str, asked: str | None, file: Path)
     if asked:
         if asked not in columns:
             near = difflib.get_close_matches(asked, columns, 1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = f"; did you mean {near[0]}?" if near else "."
             raise UserError(f"{file}: no column {asked} ({OPTIONS[role]}={asked}){hint} It has:\n{_described(table)}")
         return asked
     lowered = {column.lower(): column for column in columns}
