@@ -36,7 +36,7 @@ NEW_DATASET = FOLDER TABLE IMAGE LABEL ATTRIBUTE SPLIT MISSING VALIDATION TEST B
 
 # $(call only,VARIABLES): a variable with a typing error would change nothing, and say nothing.
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
-only = $(if $(filter-out VENV UV_VENV PY UV $(1),$(GIVEN)),$(error $(filter-out $(1),$(GIVEN)): no option of $@; there are $(1)))
+only = $(if $(filter-out VENV UV_VENV PY UV $(1),$(GIVEN)),$(error $(filter-out $(1),$(GIVEN)): no option of $@; there are $(or $(1),none)))
 
 .DEFAULT_GOAL := help
 

@@ -1,7 +1,7 @@
 """One table of all benchmarks that need no GPU: `python bench/table.py [--peer PATH/train_dreambooth_lora.py]`.
 
 Each benchmark is a process of its own and measures both sides in turns; medians. Figures are by wall clock, which is
-what a user waits for, so let nothing else run meanwhile. About an hour and a half on two cores; `--only` picks some.
+what a user waits for, so let nothing else run meanwhile. About an hour and a quarter on two cores; `--only` picks some.
 Without the path of diffusers' script, fine-tuning is left out and named as left out.
 """
 
