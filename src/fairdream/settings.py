@@ -246,10 +246,12 @@ class Baselines(Section):
 
 
 class Ablations(Section):
-    """What the ablation table compares; none of it draws an image but `clusters`."""
+    """What the ablation table compares; of a row and biases of the run none of it draws an image but `clusters`."""
 
-    method: MethodName = Field(description="The row whose images are used.")
-    biases: list[Literal["original"] | Ratio] = Field(min_length=1, description="Some of the run's biases.")
+    method: MethodName = Field(description="The row whose images are used; one that is not in `methods` is made first.")
+    biases: list[Literal["original"] | Ratio] = Field(
+        min_length=1, description="Where. At a bias that is not in `biases`, adapters and images are made first."
+    )
     alphas: list[Fraction] = Field(description="Weights of CLIP-Label; random and no selection are always there.")
     betas: list[Fraction] = Field(description="Weights of CE against SupCon.")
     recipes: list[RecipeName] = Field(description="Second stages; stage1_only: stage 1 alone.")

@@ -141,13 +141,6 @@ config("a resolution that the VAE cannot halve", "multiple of 8", "finetune.reso
 config(
     "an address of another kind", "should match pattern", "ftp://", datasets__waterbirds__download={"url": "ftp://a/b"}
 )
-config(
-    "an ablation at a bias that the run does not have",
-    "ablations.biases: the run has no bias",
-    "0.9,",
-    "only original, 0.999",
-    ablations__biases=[0.9],
-)
 config_text("a configuration in another encoding", "seed: caf\xe9".encode("latin1"), "this is not valid YAML", "0xe9")
 config_text("an open bracket", b"seeds: [0, 1\nseed: 1\n", "this is not valid YAML", "line 2")
 config_text("a key twice", b"seed: 1\nseed: 2\n", "stands twice, again in line", "'seed'", "line 2")
