@@ -28,7 +28,7 @@ def main() -> int:
     options, rest = parser.parse_known_args()
     if options.command == "predict":
         options.images += [word for word in rest if not word.startswith("-")]
-        rest = [word for word in rest if word.startswith("-")]
+        rest = [word for word in rest if word.startswith("-") and word != "--"]
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:

@@ -44,8 +44,9 @@ def mend_reasons() -> None:
     async def update_needrun(dag: Any, create_inventory: bool = False) -> None:
         for job in dag.jobs:
             derived = dag.reason(job).updated_input_run
-            # what runs has removed its output: only the reason tells that it is needed
-            if derived and not dag.finished(job) and not dag.is_running(job):
+            # What runs has removed its output: only the reason tells that it is needed. And what is behind a checkpoint
+            # is known when it has run, so one that was to run does.
+            if derived and not job.is_checkpoint and not dag.finished(job) and not dag.is_running(job):
                 derived.clear()
         await original(dag, create_inventory)
 

@@ -121,3 +121,62 @@ def test_behind_a_checkpoint_only_what_has_changed_runs(tmp_path, mended):
     assert sorted(run(tmp_path)) == sorted(changed + unchanged)
     assert (tmp_path / "table").read_text() == "12"
     assert run(tmp_path) == []
+
+
+# Two instances of a checkpoint behind jobs whose output comes to be the same again.
+TWO = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {source!r})
+from fairdream.scheduling import mend_reasons
+mend_reasons()
+
+rule table:
+    input: "a.adapter", "b.adapter"
+    output: "table"
+    shell: "cat {{input}} > {{output}}"
+
+rule split:
+    input: "raw"
+    output: "{{name}}.split"
+    priority: 1  # both before any checkpoint
+    shell: "echo same > {{output}}"
+
+checkpoint members:
+    input: "{{name}}.split"
+    output: "{{name}}.index"
+    run:
+        member = Path(f"{{wildcards.name}}.member")
+        if not member.is_file():
+            member.write_text(wildcards.name)
+        Path(output[0]).write_text("index")
+
+def member(wildcards):
+    checkpoints.members.get(**wildcards)
+    return f"{{wildcards.name}}.member"
+
+rule train:
+    input: member
+    output: "{{name}}.adapter"
+    params: rate={rate}
+    shell: "echo $(cat {{input}}) {{params.rate}} > {{output}}"
+"""
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_checkpoint_runs_also_where_its_own_input_came_to_be_the_same(tmp_path, lost):
+    source = str(Path(__file__).resolve().parents[2] / "src")
+    (tmp_path / "Snakefile").write_text(TWO.format(source=source, rate=1))
+    (tmp_path / "raw").write_text("1")
+    run(tmp_path)
+    assert (tmp_path / "table").read_text() == "a 1\nb 1\n"
+    time.sleep(1.1)
+    (tmp_path / "raw").write_text("2")
+    if lost:
+        for name in ("a.adapter", "b.adapter", "table"):
+            (tmp_path / name).unlink()
+    else:
+        (tmp_path / "Snakefile").write_text(TWO.format(source=source, rate=2))
+    run(tmp_path)
+    assert (tmp_path / "table").read_text() == ("a 1\nb 1\n" if lost else "a 2\nb 2\n")
+    assert run(tmp_path) == []
