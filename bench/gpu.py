@@ -269,9 +269,9 @@ def measure_training(path: Path, pools: list[int], size: Size, rate: float, fold
 @contextmanager
 def compiling(wanted: bool) -> Iterator[None]:
     """Have what is loaded inside compiled at its first pass, or not."""
-    from fairdream import compiling
+    from fairdream.compiling import COMPILE
 
-    with patch.dict(os.environ, {compiling.COMPILE: str(int(wanted))}), patch.object(compiling, "RARE", 0):
+    with patch.dict(os.environ, {COMPILE: str(int(wanted))}), patch("fairdream.compiling.RARE", 0):
         yield
 
 
@@ -422,7 +422,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     if not given.tiny and not torch.cuda.is_available():
         parser.error("there is no CUDA GPU; --tiny runs on a CPU")
-    if min([*given.pools, given.repeats or 1]) < 1 or given.repeats == 0:
+    if min(given.pools) < 1 or (given.repeats is not None and given.repeats < 1):
         parser.error("--pools and --repeats: 1 at least")
     size = TINY if given.tiny else Size()
     size = replace(size, repeats=given.repeats) if given.repeats else size

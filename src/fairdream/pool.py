@@ -121,8 +121,8 @@ class Pool:
                 stacked = StackedLora(base, alpha / rank)
                 unet.set_submodule(name, stacked)
                 a, b = ([pair[side] for pair in fresh] for side in (0, 1))
-                self._shapes |= {f"{part}.lora_A.weight": own.shape for part, own in zip(own, a, strict=True)}
-                self._shapes |= {f"{part}.lora_B.weight": own.shape for part, own in zip(own, b, strict=True)}
+                self._shapes |= {f"{part}.lora_A.weight": matrix.shape for part, matrix in zip(own, a, strict=True)}
+                self._shapes |= {f"{part}.lora_B.weight": matrix.shape for part, matrix in zip(own, b, strict=True)}
                 self._views += [
                     (stacked, "a", torch.cat(a).shape),
                     (stacked, "b", torch.stack(b).shape if len(b) > 1 else b[0].shape),

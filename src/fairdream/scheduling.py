@@ -14,7 +14,7 @@ jobs that are to run for the sake of another are found anew at each look.
 from __future__ import annotations
 
 import threading
-from typing import Any, Protocol
+from typing import Any
 
 METHOD = "_schedule_reevalutation"  # Snakemake's spelling
 
@@ -29,17 +29,13 @@ def mend_scheduler() -> bool:
     return True
 
 
-class _Update(Protocol):
-    async def __call__(self, dag: Any, create_inventory: bool = False) -> None: ...
-
-
 def mend_reasons() -> None:
     """Let Snakemake forget at each look which jobs were to run for another job's sake, and find it anew."""
     from snakemake.dag import DAG
 
-    original: _Update = DAG.update_needrun
-    if getattr(original, "__module__", "") == __name__:
-        return
+    original: Any = DAG.update_needrun
+    if original.__module__ == __name__:
+        return  # mended already
 
     async def update_needrun(dag: Any, create_inventory: bool = False) -> None:
         for job in dag.jobs:

@@ -17,6 +17,8 @@ import yaml
 from conftest import ROOT, jobs_in, needs_models, run_snakemake
 from PIL import Image
 
+from fairdream.plan import adapter_method
+
 pytestmark = [needs_models, pytest.mark.slow]
 
 # The rows with synthetic images: those filtered by CLIP score (FFR's are not), with adapters, and with a token.
@@ -498,10 +500,9 @@ def test_an_edit_of_the_data_trains_the_adapters_that_learn_it(rerun, edit):
     # LoRA's samples are of the smallest trained group's size, at 0.999 that of even-land: then odd-water's shrinks too
     assert {subject.partition("-c0")[0] for _, _, subject in changed} in ({"even-land"}, {"even-land", "odd-water"})
     assert {bias for bias, _, subject in changed if subject.startswith("odd-water")} <= {"0.999"}
-    # in the same run, only what these adapters draw; a mirrored method draws with those of another
+    # in the same run, only what these adapters draw, also for a method that draws with another's
     drawn = [job.wildcards for job in jobs_in(done.stdout) if job.rule == "generate"]
-    methods = {"dreambooth_mirrored": "dreambooth"}
-    adapters = {(name["bias"], methods.get(name["method"], name["method"]), name["subject"]) for name in drawn}
+    adapters = {(name["bias"], adapter_method(name["method"]), name["subject"]) for name in drawn}
     assert adapters == changed
     assert [job.rule for job in jobs() if job.rule in {"finetune", "generate"}] == []
 
