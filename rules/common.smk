@@ -56,6 +56,7 @@ def checked_config():
 CONFIG = checked_config()
 scheduling.mend_scheduler()
 scheduling.mend_reasons()
+scheduling.mend_records()
 STORE = f"{CONFIG.results}/store"
 # The demo's data set is made by a rule, where the configuration wants it.
 DIGITS = CONFIG.datasets["waterdigits"].folder if "waterdigits" in CONFIG.datasets else f"{CONFIG.results}/waterdigits"

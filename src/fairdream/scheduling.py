@@ -1,4 +1,4 @@
-"""Two repairs of Snakemake: of what it spends on the machine a run is started on, and of what it runs for nothing.
+"""Three repairs of Snakemake: of its load where it is started, of jobs run for nothing, and of jobs that are not run.
 
 While jobs wait for a place, Snakemake 9 looks again after the span of `max-jobs-per-timespan`, by a timer that it sets
 at every look. So a timer leads to a look and the look to a timer, for ever, and the end of each job begins one more
@@ -9,6 +9,11 @@ When a checkpoint has to run, all behind it is expected to run too, each job for
 another job". Once the checkpoint is done, Snakemake 9 drops a job whose own input turns out to be as it was, but what
 reads that job's output keeps its reason: images would be drawn anew with adapters that were not trained again. So the
 jobs that are to run for the sake of another are found anew at each look.
+
+When a job fails, its output is removed, but Snakemake 9 records it as one that was made from the inputs of now. An
+input small enough to be compared by content is then taken for unchanged: where what comes after the job is still there
+from before, the next call has "nothing to be done", and old tables would stand for new data. So the record goes with
+the output.
 """
 
 from __future__ import annotations
@@ -47,6 +52,22 @@ def mend_reasons() -> None:
         await original(dag, create_inventory)
 
     DAG.update_needrun = update_needrun
+
+
+def mend_records() -> None:
+    """Let Snakemake keep no record of an output whose job has failed."""
+    from snakemake.jobs import Job
+
+    original: Any = Job.postprocess
+    if original.__module__ == __name__:
+        return  # mended already
+
+    async def postprocess(job: Any, *args: Any, error: bool = False, **kwargs: Any) -> None:
+        await original(job, *args, error=error, **kwargs)
+        if error and job.dag.workflow.is_main_process:  # the others write no records
+            job.dag.workflow.persistence.cleanup(job)
+
+    Job.postprocess = postprocess
 
 
 def _look_again(scheduler: Any, delay: float) -> None:

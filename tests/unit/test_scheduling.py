@@ -1,4 +1,4 @@
-"""The repairs of Snakemake: one timer at a time looks again, and no job runs for the sake of one that does not."""
+"""The repairs of Snakemake: one timer at a time, no job for one that does not run, and failed jobs run again."""
 
 import re
 import subprocess
@@ -179,4 +179,54 @@ def test_a_checkpoint_runs_also_where_its_own_input_came_to_be_the_same(tmp_path
         (tmp_path / "Snakefile").write_text(TWO.format(source=source, rate=2))
     run(tmp_path)
     assert (tmp_path / "table").read_text() == ("a 1\nb 1\n" if lost else "a 2\nb 2\n")
+    assert run(tmp_path) == []
+
+
+# A job that fails while a file "broken" is there; what comes after it was made before.
+FAILS = """
+import sys
+sys.path.insert(0, {source!r})
+from fairdream.scheduling import mend_records
+if {mended}:
+    mend_records()
+
+rule table:
+    input: "adapter"
+    output: "table"
+    shell: "cp {{input}} {{output}}"
+
+rule split:
+    input: "raw"
+    output: "member"
+    shell: "cp {{input}} {{output}}"
+
+rule train:
+    input: "member"
+    output: "adapter"
+    shell: "cp {{input}} {{output}}; test ! -e broken"
+"""
+
+
+def fail(folder: Path, *options: str) -> None:
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nocolor", *options]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stderr
+    assert "Error in rule train" in done.stderr
+
+
+@pytest.mark.parametrize(("mended", "options"), [(True, []), (True, ["--retries", "1"]), (False, [])])
+def test_a_job_that_failed_runs_again_where_what_comes_after_it_is_there_from_before(tmp_path, mended, options):
+    source = str(Path(__file__).resolve().parents[2] / "src")
+    (tmp_path / "Snakefile").write_text(FAILS.format(source=source, mended=mended))
+    (tmp_path / "raw").write_text("old")
+    assert sorted(run(tmp_path)) == ["adapter", "member", "table"]
+    time.sleep(1.1)
+    (tmp_path / "raw").write_text("new")
+    (tmp_path / "broken").touch()
+    fail(tmp_path, *options)
+    (tmp_path / "broken").unlink()
+    again = run(tmp_path)
+    # should Snakemake mend this itself, the repair can go
+    assert sorted(again) == (["adapter", "table"] if mended else [])
+    assert (tmp_path / "table").read_text() == ("new" if mended else "old")
     assert run(tmp_path) == []

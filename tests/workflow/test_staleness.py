@@ -6,12 +6,15 @@ The finished run is the smallest configuration: two biases, every method, one se
 import os
 import re
 import shutil
+import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 from conftest import ROOT, jobs_in, needs_models, run_snakemake
@@ -505,6 +508,45 @@ def test_an_edit_of_the_data_trains_the_adapters_that_learn_it(rerun, edit):
     adapters = {(name["bias"], adapter_method(name["method"]), name["subject"]) for name in drawn}
     assert adapters == changed
     assert [job.rule for job in jobs() if job.rule in {"finetune", "generate"}] == []
+
+
+@contextmanager
+def killed(project: Path, script: str) -> Iterator[None]:
+    """Kill every job of the script that starts meanwhile."""
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(0.1):
+            for process in psutil.process_iter(["cmdline", "cwd"]):
+                if process.info["cwd"] == str(project) and f".{script}.py" in " ".join(process.info["cmdline"]):
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_adapters_whose_training_failed_are_trained_by_the_next_run_and_their_images_drawn(rerun):
+    """Images, scores and tables of before are all there: only the adapters are not."""
+    project, jobs = rerun
+    before = members(project)
+    repaint(project)
+    with killed(project, "finetune"):
+        failed = run_snakemake(project, "--until", "generate", "--keep-going", timeout=900)
+    assert failed.returncode != 0
+    after = members(project)
+    changed = {subject for subject in after if after[subject] != before[subject]}
+    tried = [job for job in jobs_in(failed.stdout) if job.rule == "finetune"]
+    assert len(tried) == len(changed) > 1
+    left = jobs()
+    for rule in ("finetune", "generate"):
+        names = [job.wildcards for job in left if job.rule == rule]
+        assert {(name["bias"], adapter_method(name["method"]), name["subject"]) for name in names} == changed
 
 
 # What Snakemake asks these programs before it plans; a dry run makes no environment.
