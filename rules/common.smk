@@ -338,7 +338,9 @@ def begin():
         planned.check_installed(ROOT / "requirements.lock")
         files.check_locks(Path(STORE))
         executor = workflow.executor_plugin
-        orphans.check(os.getcwd(), expected=executor is not None and executor.name == "slurm")
+        if orphans.check(os.getcwd(), expected=executor is not None and executor.name == "slurm"):
+            # a job that was complete when this run was planned, and cancelled since, took its files along
+            workflow.async_run(workflow.dag.postprocess())
         for role in ("diffusion", "clip", "encoder"):
             if Path(model(role)).is_file():
                 basemodel.check_files(model(role))

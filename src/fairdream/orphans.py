@@ -46,10 +46,15 @@ def live_jobs(folder: str | Path, expected: bool = True) -> dict[str, str]:
     return jobs
 
 
-def check(folder: str | Path, expected: bool = True) -> None:
+def check(folder: str | Path, expected: bool = True) -> bool:
     """Stop when jobs of an earlier run are alive; cancel them first where the environment says so.
 
     A program of that name that answers nothing, on a machine whose run is not `expected` to use SLURM, is passed over.
+
+    Returns
+    -------
+    bool
+        Whether jobs were cancelled. Snakemake removes what a cancelled job has made, even if it was just complete.
 
     Raises
     ------
@@ -61,7 +66,7 @@ def check(folder: str | Path, expected: bool = True) -> None:
         raise UserError(f"{VARIABLE} is {choice!r}; allowed: cancel, ignore, or unset")
     jobs = live_jobs(folder, expected)
     if not jobs or choice == "ignore":
-        return
+        return False
     if choice == "cancel":
         # of jobs that ended meanwhile scancel complains; whether any is left is seen below
         subprocess.run(["scancel", *jobs], capture_output=True, timeout=60)
@@ -70,7 +75,7 @@ def check(folder: str | Path, expected: bool = True) -> None:
             time.sleep(1)
             jobs = live_jobs(folder)
         if not jobs:
-            return
+            return True
     shown = "\n".join(f"  {number}: {what}" for number, what in list(jobs.items())[:20])
     more = f"\n  and {len(jobs) - 20} more" if len(jobs) > 20 else ""
     raise UserError(

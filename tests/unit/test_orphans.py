@@ -42,14 +42,14 @@ def test_jobs_of_this_folder_stop_a_start_and_are_named(queue):
 def test_they_are_cancelled_when_told_to(queue, monkeypatch):
     here, lines = queue
     monkeypatch.setenv(orphans.VARIABLE, "cancel")
-    orphans.check(here)
+    assert orphans.check(here)
     assert [line.split("|")[0] for line in lines.read_text().splitlines()] == ["13", "14"]
 
 
 def test_they_are_left_when_told_to(queue, monkeypatch):
     here, lines = queue
     monkeypatch.setenv(orphans.VARIABLE, "ignore")
-    orphans.check(here)
+    assert not orphans.check(here)
     assert len(lines.read_text().splitlines()) == 4
 
 

@@ -51,9 +51,12 @@ def copy_project(folder: Path, config: Path) -> Path:
 
 
 def run_snakemake(
-    project: Path, *arguments: str, profile: str = "default", warm: bool = False, timeout: float = 600
+    project: Path, *arguments: str, profile: str = "default", warm: bool = False, timeout: float = 600, **own: str
 ) -> subprocess.CompletedProcess:
-    """Run Snakemake in a project; its output and errors together in `stdout`. All its processes end at the timeout."""
+    """Run Snakemake in a project; its output and errors together in `stdout`. All its processes end at the timeout.
+
+    Of the environment variables of Snakemake and FairDream it sees only its `own`.
+    """
     command = [sys.executable, "-m", "snakemake", "--profile", f"profiles/{profile}", *arguments]
     if profile == "default":
         command += ["--cores", "2", "--set-threads", *ONE_THREAD]
@@ -64,7 +67,7 @@ def run_snakemake(
         "PYTHONPATH": str(project / "src"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    return run(*command, cwd=project, env=variables, timeout=timeout)
+    return run(*command, cwd=project, env=variables | own, timeout=timeout)
 
 
 @pytest.fixture

@@ -270,6 +270,27 @@ def test_a_run_killed_in_a_training_ends_with_the_same_table(finished, tmp_path)
 # ---- What is found before the first job
 
 
+def test_a_job_that_is_cancelled_when_the_run_is_planned_takes_its_files_along_and_runs_again(
+    rerun, tmp_path, monkeypatch
+):
+    project, jobs = rerun
+    (project / "results/tables/table1.csv").unlink()
+    assert {job.rule for job in jobs()} == {"tabulate"}
+    lost = min((project / "results/waterdigits/0.999/erm").rglob("*.metrics.json"))
+    tools, queue = tmp_path / "bin", tmp_path / "queue"
+    tools.mkdir()
+    queue.write_text(f"7|RUNNING|rule_evaluate|{project}\n")
+    for name, line in {"squeue": f"cat {queue}", "scancel": f": > {queue}; rm {lost}"}.items():
+        (tools / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    done = run_snakemake(project, FAIRDREAM_ORPHANS="cancel")
+    assert done.returncode == 0, done.stdout
+    assert {job.rule for job in jobs_in(done.stdout)} == {"evaluate", "tabulate"}
+    assert lost.is_file()
+    assert jobs() == set()
+
+
 def test_without_data_the_literal_command_says_what_is_missing(paper, snakemake):
     before = cpu_seconds()
     done = snakemake(paper, "results/tables/table1.csv", profile="slurm", timeout=120)
