@@ -10,10 +10,10 @@ another job". Once the checkpoint is done, Snakemake 9 drops a job whose own inp
 reads that job's output keeps its reason: images would be drawn anew with adapters that were not trained again. So the
 jobs that are to run for the sake of another are found anew at each look.
 
-When a job fails, its output is removed, but Snakemake 9 records it as one that was made from the inputs of now. An
-input small enough to be compared by content is then taken for unchanged: where what comes after the job is still there
-from before, the next call has "nothing to be done", and old tables would stand for new data. So the record goes with
-the output.
+When a job fails, its output is removed, but Snakemake 9 records it as one that was made, from the inputs and params of
+now. Where what comes after the job is still there from before, the next call then finds nothing changed and has
+"nothing to be done": old tables would stand for new data or another learning rate. So the record stays what it was
+when the output was last made, which is what the files behind it were made from.
 """
 
 from __future__ import annotations
@@ -55,19 +55,39 @@ def mend_reasons() -> None:
 
 
 def mend_records() -> None:
-    """Let Snakemake keep no record of an output whose job has failed."""
+    """Let Snakemake keep the record of the last output that was made, where a job has failed."""
     from snakemake.jobs import Job
+    from snakemake.persistence import PersistenceBase
 
     original: Any = Job.postprocess
     if original.__module__ == __name__:
         return  # mended already
+    record: Any = PersistenceBase.finished
+    failed: set[Any] = set()
 
     async def postprocess(job: Any, *args: Any, error: bool = False, **kwargs: Any) -> None:
-        await original(job, *args, error=error, **kwargs)
-        if error and job.dag.workflow.is_main_process:  # the others write no records
-            job.dag.workflow.persistence.cleanup(job)
+        if error:
+            failed.add(job)
+        try:
+            await original(job, *args, error=error, **kwargs)
+        finally:
+            failed.discard(job)
+
+    async def finished(persistence: Any, job: Any) -> None:
+        if job in failed:
+            persistence.cleanup(job)
+        else:
+            await record(persistence, job)
+
+    # Snakemake calls it where a job has failed, or has not made its output: it would remove the record too
+    def cleanup(persistence: Any, job: Any) -> None:
+        persistence._clear_cache()
+        for file in job.output:
+            persistence._unmark_incomplete(persistence._get_key(file))
 
     Job.postprocess = postprocess
+    PersistenceBase.finished = finished
+    PersistenceBase.cleanup = cleanup
 
 
 def _look_again(scheduler: Any, delay: float) -> None:
