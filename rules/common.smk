@@ -57,6 +57,7 @@ CONFIG = checked_config()
 scheduling.mend_scheduler()
 scheduling.mend_reasons()
 scheduling.mend_records()
+scheduling.mend_retries()
 STORE = f"{CONFIG.results}/store"
 # The demo's data set is made by a rule, where the configuration wants it.
 DIGITS = CONFIG.datasets["waterdigits"].folder if "waterdigits" in CONFIG.datasets else f"{CONFIG.results}/waterdigits"

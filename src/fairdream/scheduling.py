@@ -1,4 +1,4 @@
-"""Three repairs of Snakemake: of its load where it is started, of jobs run for nothing, and of jobs that are not run.
+"""Four repairs of Snakemake: of its load where it is started, of jobs run for nothing, and of jobs that are not run.
 
 While jobs wait for a place, Snakemake 9 looks again after the span of `max-jobs-per-timespan`, by a timer that it sets
 at every look. So a timer leads to a look and the look to a timer, for ever, and the end of each job begins one more
@@ -14,6 +14,10 @@ When a job fails, its output is removed, but Snakemake 9 records it as one that 
 now. Where what comes after the job is still there from before, the next call then finds nothing changed and has
 "nothing to be done": old tables would stand for new data or another learning rate. So the record stays what it was
 when the output was last made, which is what the files behind it were made from.
+
+A job that is to be tried again waits for a place, and Snakemake 9 counts it as running meanwhile. When a checkpoint
+ends, what is ready is found anew among the jobs that do not run: the one that waits is lost, and with `BUG: Out of jobs
+ready to be started` the run ends without it. So it counts as running when it runs.
 """
 
 from __future__ import annotations
@@ -45,9 +49,10 @@ def mend_reasons() -> None:
     async def update_needrun(dag: Any, create_inventory: bool = False) -> None:
         for job in dag.jobs:
             derived = dag.reason(job).updated_input_run
-            # What runs has removed its output: only the reason tells that it is needed. And what is behind a checkpoint
-            # is known when it has run, so one that was to run does.
-            if derived and not job.is_checkpoint and not dag.finished(job) and not dag.is_running(job):
+            # What was started has removed its output: only the reason tells that it is needed. And what is behind a
+            # checkpoint is known when it has run, so one that was to run does.
+            started = dag.finished(job) or dag.is_running(job) or job.attempt > 1
+            if derived and not job.is_checkpoint and not started:
                 derived.clear()
         await original(dag, create_inventory)
 
@@ -88,6 +93,22 @@ def mend_records() -> None:
     Job.postprocess = postprocess
     PersistenceBase.finished = finished
     PersistenceBase.cleanup = cleanup
+
+
+def mend_retries() -> None:
+    """Let Snakemake count a job that waits for its next attempt as one that does not run."""
+    from snakemake.scheduling.job_scheduler import JobScheduler
+
+    original: Any = JobScheduler._handle_error
+    if original.__module__ == __name__:
+        return  # mended already
+
+    def handle_error(scheduler: Any, job: Any, postprocess_job: bool = True) -> None:
+        original(scheduler, job, postprocess_job)
+        if job not in scheduler.failed:
+            scheduler.workflow.dag._running.discard(job)
+
+    JobScheduler._handle_error = handle_error
 
 
 def _look_again(scheduler: Any, delay: float) -> None:

@@ -1,4 +1,4 @@
-"""The repairs of Snakemake: one timer at a time, no job for one that does not run, and failed jobs run again."""
+"""The repairs of Snakemake: one timer at a time, no job for one that does not run, and jobs that failed run again."""
 
 import re
 import subprocess
@@ -53,6 +53,9 @@ def test_another_snakemake_is_left_alone(monkeypatch):
     assert not hasattr(job_scheduler.JobScheduler, METHOD)
 
 
+# What Snakemake does by itself is watched too: should it mend that, its repair can go.
+MENDED = pytest.mark.parametrize("mended", [True, pytest.param(False, marks=pytest.mark.slow)])
+
 # A checkpoint that tells what each member is; members are compared by content, as each is read behind the checkpoint.
 WORKFLOW = """
 import sys
@@ -106,7 +109,7 @@ def run(folder: Path) -> list[str]:
     return re.findall(r"^    output: ([^\s,]+)", done.stdout + done.stderr, re.M)
 
 
-@pytest.mark.parametrize("mended", [True, False])
+@MENDED
 def test_behind_a_checkpoint_only_what_has_changed_runs(tmp_path, mended):
     source = str(Path(__file__).resolve().parents[2] / "src")
     (tmp_path / "Snakefile").write_text(WORKFLOW.format(source=source, mended=mended))
@@ -117,7 +120,7 @@ def test_behind_a_checkpoint_only_what_has_changed_runs(tmp_path, mended):
     time.sleep(1.1)  # modification times are compared
     (tmp_path / "list").write_text("a=1 b=2")
     changed = ["index", "b.adapter", "b.images", "b.scores", "table"]
-    unchanged = [] if mended else ["a.images", "a.scores"]  # should Snakemake mend this itself, the repair can go
+    unchanged = [] if mended else ["a.images", "a.scores"]
     assert sorted(run(tmp_path)) == sorted(changed + unchanged)
     assert (tmp_path / "table").read_text() == "12"
     assert run(tmp_path) == []
@@ -237,8 +240,7 @@ def broken(tmp_path):
     return run_broken
 
 
-# should Snakemake mend this itself, the repair can go
-@pytest.mark.parametrize("mended", [True, False])
+@MENDED
 @pytest.mark.parametrize(("raw", "rate"), [("new", 1), ("old", 2)])
 def test_a_job_that_failed_runs_again_where_what_comes_after_it_is_there_from_before(
     tmp_path, broken, mended, raw, rate
@@ -265,3 +267,59 @@ def test_what_is_as_it_was_before_the_failure_is_not_made_again(tmp_path, broken
     snakefile.write_text(snakefile.read_text().replace("rate=2", "rate=1"))
     assert run(tmp_path) == []
     assert (tmp_path / "table").read_text() == "old 1\n"
+
+
+# On three cores: `flaky` fails while the checkpoint runs, and its core goes to what is more urgent.
+WAITS = """
+import sys
+sys.path.insert(0, {source!r})
+from fairdream.scheduling import mend_retries
+if {mended}:
+    mend_retries()
+
+rule table:
+    input: "flaky", "urgent1", "urgent2", "adapter"
+    output: "table"
+    shell: "touch {{output}}"
+
+rule flaky:
+    output: "flaky"
+    retries: 1
+    shell: "sleep 2; if [ ! -e tried ]; then touch tried; exit 1; fi; touch {{output}}"
+
+rule first:
+    output: "first"
+    priority: 3
+    shell: "touch {{output}}"
+
+rule urgent:
+    input: "first"
+    output: "urgent{{n}}"
+    priority: 1
+    shell: "sleep 8; touch {{output}}"
+
+checkpoint members:
+    output: "index"
+    priority: 2
+    shell: "sleep 5; touch {{output}}"
+
+def member(wildcards):
+    return checkpoints.members.get().output[0]
+
+rule train:
+    input: member
+    output: "adapter"
+    shell: "touch {{output}}"
+"""
+
+
+@MENDED
+def test_a_job_that_waits_for_its_second_attempt_when_a_checkpoint_ends_has_it(tmp_path, mended):
+    source = str(Path(__file__).resolve().parents[2] / "src")
+    (tmp_path / "Snakefile").write_text(WAITS.format(source=source, mended=mended))
+    command = [sys.executable, "-m", "snakemake", "--cores", "3", "--nocolor"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    steps = re.findall(r"^(?:Trying to restart|Updating checkpoint|localrule flaky)", done.stdout + done.stderr, re.M)
+    assert steps[:3] == ["localrule flaky", "Trying to restart", "Updating checkpoint"], "it waited when that ended"
+    assert ("BUG: Out of jobs" not in done.stderr) == mended
+    assert (tmp_path / "table").exists() == mended
