@@ -253,8 +253,8 @@ def test_loss_and_gradient_of_each_adapter_are_peft_s(targets):
     ],
 )
 def test_they_are_in_other_families_too(make, targets, added):
-    # SDXL's gradients in float32 are 2e-5 from those in float64, by peft and by the pool
-    check_gradients(make, targets, added, 1e-4)
+    # peft's own gradients in float32 are up to 3e-4 from those in float64, the pool's 1.3e-4
+    check_gradients(make, targets, added, 1e-3)
 
 
 def test_an_adapter_alone_is_what_peft_and_torch_s_adamw_make(solo, tmp_path):
