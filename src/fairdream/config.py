@@ -112,12 +112,18 @@ def validate_config(raw: Any, path: str | Path = "config") -> Config:
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        # text or a number: the text's line tells all
-        details = [own for own in error.errors() if (own["loc"][-1:], own["type"]) != (("int",), "int_type")]
-        lines = [_explain(detail) for detail in details]
+        lines = [_explain(detail) for detail in error.errors() if _is_meant(detail)]
         raise UserError(
             f"{path}: {len(lines)} value(s) to mend:\n" + "\n".join(f"  {line}" for line in lines)
         ) from None
+
+
+def _is_meant(detail: Mapping[str, Any]) -> bool:
+    """Whether an error is of the branch of a union, text or number, that the user's value is closer to."""
+    branch, value = str(detail["loc"][-1]), detail["input"]
+    if branch.startswith("literal["):
+        return isinstance(value, bool) or not isinstance(value, int | float)
+    return not (branch in {"int", "constrained-float"} and detail["type"] in {"int_type", "float_type"})
 
 
 def _explain(detail: Mapping[str, Any]) -> str:
