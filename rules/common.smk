@@ -58,6 +58,7 @@ scheduling.mend_scheduler()
 scheduling.mend_reasons()
 scheduling.mend_records()
 scheduling.mend_retries()
+scheduling.mend_groups()
 STORE = f"{CONFIG.results}/store"
 # The demo's data set is made by a rule, where the configuration wants it.
 DIGITS = CONFIG.datasets["waterdigits"].folder if "waterdigits" in CONFIG.datasets else f"{CONFIG.results}/waterdigits"
@@ -329,19 +330,24 @@ def closing_words():
     )
 
 
+def to_read():
+    """Return the data sets that jobs of this run are going to read."""
+    readers = (rules.manifest.rule.name, rules.index.rule.name)
+    return sorted({job.wildcards.dataset for job in workflow.dag.needrun_jobs() if job.rule.name in readers})
+
+
 def begin():
     """Before the first job of a run, not in a dry run: meet what a killed run left, write down what this one goes by."""
-    readers = (rules.manifest.rule.name, rules.index.rule.name)
-    to_read = sorted({job.wildcards.dataset for job in workflow.dag.needrun_jobs() if job.rule.name in readers})
     try:
         # Snakemake removes what a job made before as it starts it: one that cannot read its data must not start
-        check_datasets(to_read)
+        check_datasets(to_read())
         planned.check_installed(ROOT / "requirements.lock")
         files.check_locks(Path(STORE))
         executor = workflow.executor_plugin
         if orphans.check(os.getcwd(), expected=executor is not None and executor.name == "slurm"):
             # a job that was complete when this run was planned, and cancelled since, took its files along
             workflow.async_run(workflow.dag.postprocess())
+            check_datasets(to_read())
         for role in ("diffusion", "clip", "encoder"):
             if Path(model(role)).is_file():
                 basemodel.check_files(model(role))

@@ -1,4 +1,4 @@
-"""Four repairs of Snakemake: of its load where it is started, of jobs run for nothing, and of jobs that are not run.
+"""Five repairs of Snakemake: of its load where it is started, of jobs run for nothing, and of jobs that are not run.
 
 While jobs wait for a place, Snakemake 9 looks again after the span of `max-jobs-per-timespan`, by a timer that it sets
 at every look. So a timer leads to a look and the look to a timer, for ever, and the end of each job begins one more
@@ -12,12 +12,16 @@ jobs that are to run for the sake of another are found anew at each look.
 
 When a job fails, its output is removed, but Snakemake 9 records it as one that was made, from the inputs and params of
 now. Where what comes after the job is still there from before, the next call then finds nothing changed and has
-"nothing to be done": old tables would stand for new data or another learning rate. So the record stays what it was
-when the output was last made, which is what the files behind it were made from.
+"nothing to be done": old tables would stand for new data or another learning rate. So the record says that the job has
+failed, which differs from all params, and the job runs in the next call whatever was edited.
 
 A job that is to be tried again waits for a place, and Snakemake 9 counts it as running meanwhile. When a checkpoint
-ends, what is ready is found anew among the jobs that do not run: the one that waits is lost, and with `BUG: Out of jobs
-ready to be started` the run ends without it. So it counts as running when it runs.
+ends, what is ready is found anew among the jobs that do not run: the one that waits is lost, and the run ends without
+it, with "Out of jobs ready to be started" or, under `keep-going`, without a word. So it counts as running when it runs.
+
+Groups are formed at each look from the groups of the last one, which Snakemake 9 merges again: where eight jobs share
+an allocation, after a checkpoint sixty-four do, and a running group that grew is submitted once more, until the run
+ends with a KeyError. So groups are formed of jobs, and one that runs or waits for its next attempt stays as it is.
 """
 
 from __future__ import annotations
@@ -59,8 +63,11 @@ def mend_reasons() -> None:
     DAG.update_needrun = update_needrun
 
 
+FAILED = "failed"  # a param that no job has
+
+
 def mend_records() -> None:
-    """Let Snakemake keep the record of the last output that was made, where a job has failed."""
+    """Let Snakemake record of a job that has failed that it failed."""
     from snakemake.jobs import Job
     from snakemake.persistence import PersistenceBase
 
@@ -79,20 +86,18 @@ def mend_records() -> None:
             failed.discard(job)
 
     async def finished(persistence: Any, job: Any) -> None:
-        if job in failed:
-            persistence.cleanup(job)
-        else:
-            await record(persistence, job)
-
-    # Snakemake calls it where a job has failed, or has not made its output: it would remove the record too
-    def cleanup(persistence: Any, job: Any) -> None:
+        await record(persistence, job)
+        if job not in failed or not persistence.dag.workflow.is_main_process:  # the others write no records
+            return
         persistence._clear_cache()
         for file in job.output:
-            persistence._unmark_incomplete(persistence._get_key(file))
+            if made := persistence.metadata(file):
+                params = [*(made.params or []), FAILED]
+                persistence._write_record(persistence._get_key(file), made.model_copy(update={"params": params}))
+        persistence._clear_cache()
 
     Job.postprocess = postprocess
     PersistenceBase.finished = finished
-    PersistenceBase.cleanup = cleanup
 
 
 def mend_retries() -> None:
@@ -109,6 +114,32 @@ def mend_retries() -> None:
             scheduler.workflow.dag._running.discard(job)
 
     JobScheduler._handle_error = handle_error
+
+
+def mend_groups() -> None:
+    """Let Snakemake form groups of jobs and not of groups, and leave those that were submitted as they are."""
+    from snakemake.dag import DAG
+
+    original: Any = DAG.update_groups
+    if original.__module__ == __name__:
+        return  # mended already
+
+    def update_groups(dag: Any) -> None:
+        submitted = {
+            job: group
+            for job, group in dag._group.items()
+            if dag.needrun(job) and not dag.finished(job) and (group in dag._running or group.attempt > 1)
+        }
+        needed = [job for job in dag.needrun_jobs() if job not in submitted]
+        dag.group_job_factory.cache.clear()  # it holds groups that were merged
+        dag.needrun_jobs = lambda: needed  # of this look alone
+        try:
+            original(dag)
+        finally:
+            del dag.needrun_jobs
+        dag._group.update(submitted)
+
+    DAG.update_groups = update_groups
 
 
 def _look_again(scheduler: Any, delay: float) -> None:

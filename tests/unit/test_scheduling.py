@@ -1,5 +1,6 @@
 """The repairs of Snakemake: one timer at a time, no job for one that does not run, and jobs that failed run again."""
 
+import os
 import re
 import subprocess
 import sys
@@ -211,13 +212,15 @@ rule train:
 """
 FAULT = "test ! -e broken"
 NO_OUTPUT = "if [ -e broken ]; then exit 0; fi"
+LATE = "if [ -e broken ]; then echo half > {output}; exit 1; fi"
+KEEP = ["--keep-incomplete"]
 
 
-def fail(folder: Path, *options: str) -> None:
+def fail(folder: Path, *options: str, rule: str = "train") -> None:
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nocolor", "--latency-wait", "1", *options]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1, done.stderr
-    assert "in rule train" in done.stderr
+    assert re.search(f"in (rule|checkpoint) {rule}", done.stderr)
 
 
 @pytest.fixture
@@ -251,22 +254,71 @@ def test_a_job_that_failed_runs_again_where_what_comes_after_it_is_there_from_be
     assert run(tmp_path) == []
 
 
-@pytest.mark.parametrize(("fault", "options"), [(FAULT, ["--retries", "1"]), (NO_OUTPUT, [])])
+@pytest.mark.parametrize(("fault", "options"), [(FAULT, ["--retries", "1"]), (NO_OUTPUT, []), (LATE, KEEP)])
 def test_however_it_failed(tmp_path, broken, fault, options):
     broken(True, "old", 2, fault, options)
-    snakefile = tmp_path / "Snakefile"
-    snakefile.write_text(snakefile.read_text().replace("rate=2", "rate=3"))
     assert sorted(run(tmp_path)) == ["adapter", "table"]
-    assert (tmp_path / "table").read_text() == "old 3\n"
+    assert (tmp_path / "table").read_text() == "old 2\n"
     assert run(tmp_path) == []
 
 
-def test_what_is_as_it_was_before_the_failure_is_not_made_again(tmp_path, broken):
-    broken(True, "old", 2)
+@pytest.mark.parametrize("options", [[], KEEP])
+def test_also_when_the_edit_is_taken_back(tmp_path, broken, options):
+    """The output is gone, or half made; and what is behind it may be of an edit before."""
+    broken(True, "old", 2, LATE, options)
     snakefile = tmp_path / "Snakefile"
     snakefile.write_text(snakefile.read_text().replace("rate=2", "rate=1"))
-    assert run(tmp_path) == []
+    assert sorted(run(tmp_path)) == ["adapter", "table"]
     assert (tmp_path / "table").read_text() == "old 1\n"
+    assert run(tmp_path) == []
+
+
+CHECKPOINT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {source!r})
+from fairdream.scheduling import mend_reasons, mend_records
+mend_reasons()
+mend_records()
+
+rule table:
+    input: "adapter"
+    output: "table"
+    shell: "cp {{input}} {{output}}"
+
+checkpoint members:
+    output: "index"
+    params: clusters={clusters}
+    shell: "test ! -e broken; test -e member || touch member; touch {{output}}"
+
+def member(wildcards):
+    checkpoints.members.get()
+    return "member"
+
+rule train:
+    input: member
+    output: "adapter"
+    params: rate={rate}
+    shell: "echo {{params.rate}} > {{output}}"
+"""
+
+
+def test_a_checkpoint_that_failed_hides_no_other_edit(tmp_path):
+    source = str(Path(__file__).resolve().parents[2] / "src")
+
+    def edit(clusters: int, rate: int) -> None:
+        (tmp_path / "Snakefile").write_text(CHECKPOINT.format(source=source, clusters=clusters, rate=rate))
+
+    edit(1, 1)
+    run(tmp_path)
+    (tmp_path / "broken").touch()
+    edit(2, 1)
+    fail(tmp_path, rule="members")
+    (tmp_path / "broken").unlink()
+    edit(1, 2)
+    assert sorted(run(tmp_path)) == ["adapter", "index", "table"]
+    assert (tmp_path / "table").read_text() == "2\n"
+    assert run(tmp_path) == []
 
 
 # On three cores: `flaky` fails while the checkpoint runs, and its core goes to what is more urgent.
@@ -314,12 +366,104 @@ rule train:
 
 
 @MENDED
-def test_a_job_that_waits_for_its_second_attempt_when_a_checkpoint_ends_has_it(tmp_path, mended):
+@pytest.mark.parametrize("options", [[], ["--keep-going"]])
+def test_a_job_that_waits_for_its_second_attempt_when_a_checkpoint_ends_has_it(tmp_path, mended, options):
     source = str(Path(__file__).resolve().parents[2] / "src")
     (tmp_path / "Snakefile").write_text(WAITS.format(source=source, mended=mended))
-    command = [sys.executable, "-m", "snakemake", "--cores", "3", "--nocolor"]
+    command = [sys.executable, "-m", "snakemake", "--cores", "3", "--nocolor", *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     steps = re.findall(r"^(?:Trying to restart|Updating checkpoint|localrule flaky)", done.stdout + done.stderr, re.M)
     assert steps[:3] == ["localrule flaky", "Trying to restart", "Updating checkpoint"], "it waited when that ended"
-    assert ("BUG: Out of jobs" not in done.stderr) == mended
     assert (tmp_path / "table").exists() == mended
+
+
+# An executor of a cluster, whose jobs make their files and end a little later.
+PLUGIN = """
+import subprocess
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+from snakemake_interface_executor_plugins.settings import CommonSettings
+
+common_settings = CommonSettings(
+    job_deploy_sources=False,
+    non_local_exec=True,
+    implies_no_shared_fs=False,
+    init_seconds_before_status_checks=0,
+    pass_group_args=True,
+)
+
+
+class Executor(RemoteExecutor):
+    def __post_init__(self):
+        self.next_seconds_between_status_checks = 0.2
+
+    def run_job(self, job):
+        jobs = list(job.jobs) if job.is_group() else [job]
+        files = sorted(str(file) for own in jobs for file in own.output)
+        with open("submitted", "a") as log:
+            print(*files, file=log)
+        pause = 1 if "index" in files else 0.2 * float(files[0][0]) if job.is_group() else 0
+        process = subprocess.Popen(["sh", "-c", f"sleep {pause}; touch " + " ".join(files)])
+        self.report_job_submission(SubmittedJobInfo(job, external_jobid=str(process.pid), aux={"process": process}))
+
+    async def check_active_jobs(self, active_jobs):
+        for own in active_jobs:
+            if own.aux["process"].poll() is None:
+                yield own
+            else:
+                self.report_job_success(own)
+
+    def cancel_jobs(self, active_jobs):
+        pass
+"""
+GROUPS = """
+import sys
+sys.path.insert(0, {source!r})
+from fairdream.scheduling import mend_groups, mend_reasons, mend_records, mend_retries
+if {mended}:
+    mend_reasons()
+    mend_records()
+    mend_retries()
+    mend_groups()
+
+onstart:
+    workflow.async_run(workflow.dag.postprocess())  # as when jobs of an earlier run were cancelled
+
+rule table:
+    input: expand("{{n}}.scores", n=range(10, 60)), "adapter"
+    output: "table"
+    localrule: True
+    shell: "touch {{output}}"
+
+rule score:
+    output: "{{n,[0-9]+}}.scores"
+    group: "scores"
+    shell: ""
+
+checkpoint members:
+    output: "index"
+    shell: ""
+
+def member(wildcards):
+    return checkpoints.members.get().output[0]
+
+rule train:
+    input: member
+    output: "adapter"
+    shell: ""
+"""
+
+
+@MENDED
+def test_a_checkpoint_that_ends_while_groups_run_merges_none_and_submits_none_again(tmp_path, mended):
+    source = str(Path(__file__).resolve().parents[2] / "src")
+    (tmp_path / "plugins/snakemake_executor_plugin_cluster").mkdir(parents=True)
+    (tmp_path / "plugins/snakemake_executor_plugin_cluster/__init__.py").write_text(PLUGIN)
+    (tmp_path / "Snakefile").write_text(GROUPS.format(source=source, mended=mended))
+    command = [sys.executable, "-m", "snakemake", "--executor", "cluster", "--jobs", "4", "--nocolor"]
+    command += ["--group-components", "scores=8", "--latency-wait", "2"]
+    variables = {**os.environ, "PYTHONPATH": str(tmp_path / "plugins")}
+    done = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=120)
+    groups = [line.split() for line in (tmp_path / "submitted").read_text().splitlines() if "scores" in line]
+    sizes = sorted(map(len, groups))
+    assert (done.returncode == 0 and sizes == [2, 8, 8, 8, 8, 8, 8]) == mended, (sizes, done.stderr[-2000:])
