@@ -27,7 +27,7 @@ REPORT ?=
 # Two tests at once: those on a real SLURM mostly wait. tests/conftest.py says which ones stay together.
 PYTEST = $(PY) -m pytest -n 2 --dist loadscope --durations 20
 
-.PHONY: help setup demo audit plan cost report new-dataset trial test test-extra test-all bench coverage lint typecheck docs format tiny-sd dag clean
+.PHONY: help setup demo audit plan cost report new-dataset trial test test-extra test-all test-gpu bench coverage lint typecheck docs format tiny-sd dag clean
 
 # What `make new-dataset` is told beside NAME, on the command line: what it cannot find out by itself (docs/data.md).
 # No shell reads a word of it: quotes in it are escaped.
@@ -100,6 +100,9 @@ coverage: setup ## how much of the library the quick tests run: by module, faili
 
 test-all: lint typecheck docs ## every test that needs no GPU
 	$(PYTEST) -m "not gpu"
+
+test-gpu: setup ## the tests of what runs on an NVIDIA GPU, on a machine that has one: minutes
+	$(PY) -m pytest -m gpu tests/gpu
 
 lint: setup ## check style, formats and the workflow
 	$(PY) -m ruff check .

@@ -1,4 +1,8 @@
-"""`torch.compile` for a UNet, where the run's machine is told to: it changes no result beyond rounding."""
+"""`torch.compile` for a UNet that draws, where the run's machine is told to: it changes no image beyond rounding.
+
+A training is not compiled: forward and backward take minutes to compile, and a pool's step gains a ninth
+(docs/performance.md).
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,8 @@ from typing import Any
 from fairdream.job import LOGGER
 
 COMPILE = "FAIRDREAM_COMPILE"  # environment: set to anything but 0, UNets are compiled
-# Forward passes of a batch size before it is compiled: a job's last batch, which is smaller, or the few steps after an
-# adapter left its pool, take less time than compilation for them.
+# Forward passes of a batch size before it is compiled: a job's last batch, which is smaller, takes less time than
+# compilation for it.
 RARE = 100
 
 
@@ -24,10 +28,7 @@ def compile_if_wanted(unet: Any) -> None:
     if os.environ.get(COMPILE, "0") in {"", "0"}:
         return
     import torch
-    from torch._functorch import config as lowering
 
-    # torch would compile the backward pass at the first `backward`, where nothing could be done about a failure
-    lowering.force_non_lazy_backward_lowering = True
     unet.to(memory_format=torch.channels_last)
     eager: Callable[..., Any] = unet.forward
     # a graph for each size: one for all sizes takes many times as long to make

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream.adapters import Rows
 from fairdream.basemodel import NO_CHECKER, load_quietly
-from fairdream.compiling import compile_if_wanted
 from fairdream.device import best_device, inference_dtype
 from fairdream.errors import UserError
 
@@ -52,7 +51,6 @@ def load_base(path: str) -> Base:
     load_quietly()
     device = best_device()
     unet = UNet2DConditionModel.from_pretrained(path, subfolder="unet", dtype=inference_dtype(device)).to(device)
-    compile_if_wanted(unet)
     return Base(unet.train(), DDPMScheduler.from_pretrained(path, subfolder="scheduler"))
 
 

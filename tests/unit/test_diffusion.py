@@ -345,6 +345,16 @@ def test_an_image_is_the_same_from_any_shard_and_batch(base):
     assert not close(whole[0], whole[1]), "two images of a shard differ"
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_a_seed_is_the_same_image_in_the_number_formats_of_gpus(base, tmp_path, monkeypatch, dtype):
+    expected = draw(base, "single.parquet")
+    monkeypatch.setattr("fairdream.sampler.inference_dtype", lambda device: dtype)
+    half = draw(base, f"{dtype}.parquet", store=tmp_path)
+    for index, row in half.items():
+        assert 0 < np.abs(pixels(row) - pixels(expected[index])).mean() < 3
+        assert np.abs(pixels(row) - pixels(expected[(index + 1) % 4])).mean() > 10
+
+
 @pytest.mark.parametrize("scheduler", ["DDIMScheduler", "DPMSolverMultistepScheduler"])
 def test_every_row_can_be_drawn_again_by_stock_diffusers(base, scheduler):
     rows = draw(base, f"{scheduler}.parquet", scheduler=scheduler, adapter_scale=0.7)

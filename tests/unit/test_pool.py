@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import weakref
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,57 +20,25 @@ diffusers = pytest.importorskip("diffusers")
 import torch.nn.functional as F  # noqa: E402
 from peft import LoraConfig  # noqa: E402
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict  # noqa: E402
+from pools import ATTENTION, VALUES, distance, lesson, small_unet  # noqa: E402
 
-from fairdream import compiling, tuning  # noqa: E402
 from fairdream import finetune as finetuning  # noqa: E402
+from fairdream import tuning  # noqa: E402
 from fairdream.adapters import WEIGHTS, load_checkpoint  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.fetch_model import fetch_model  # noqa: E402
 from fairdream.files import claim  # noqa: E402
 from fairdream.finetune import FinetuneJob, finetune  # noqa: E402
 from fairdream.identity import file_digest, seed_of  # noqa: E402
-from fairdream.lessons import Base, Lesson  # noqa: E402
+from fairdream.lessons import Base  # noqa: E402
 from fairdream.pool import Pool  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
-ATTENTION = ["to_k", "to_q", "to_v", "to_out.0"]
-CONVOLUTIONS = ["conv1", "conv2", "downsamplers.0.conv"]  # the last one has a stride
-VALUES = {
-    "rank": 2,
-    "alpha": 4.0,
-    "target_modules": ATTENTION + CONVOLUTIONS,
-    "resolution": 32,
-    "learning_rate": 3e-3,
-    "weight_decay": 0.01,
-    "warmup_steps": 5,
-    "max_grad_norm": 0.05,  # clips
-    "batch_size": 2,
-    "steps": 50,
-    "prompt": "a photo",
-    "token": None,
-    "seed": 0,
-}
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
-
-
-def small_unet():
-    torch.manual_seed(1)
-    unet = diffusers.UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(8, 16),
-        layers_per_block=1,
-        norm_num_groups=4,
-        attention_head_dim=2,
-        cross_attention_dim=8,
-        mid_block_type=None,
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-    )
-    return unet.requires_grad_(False)
 
 
 def sdxl_unet():
@@ -116,20 +83,6 @@ def base():
     return Base(small_unet().train(), diffusers.DDPMScheduler())
 
 
-def lesson(number: int, folder: Path) -> Lesson:
-    """A subject of its own size, prompt and images."""
-    generator = torch.Generator().manual_seed(number)
-    images = 3 + number
-    return Lesson(
-        f"subject{number}",
-        torch.randn((1, 5, 8), generator=generator),
-        {},
-        torch.randn((images, 4, 8, 8), generator=generator),
-        torch.rand((images, 4, 8, 8), generator=generator) / 10,
-        folder / f"subject{number}.safetensors",
-    )
-
-
 def train(numbers, folder, stopping=lambda: False, **values):
     """Train a pool; return weights and history of each that was finished, and the errors of the others."""
     finished, failed = {}, {}
@@ -143,12 +96,6 @@ def train(numbers, folder, stopping=lambda: False, **values):
         stopping,
     )
     return finished, failed
-
-
-def distance(some, others) -> float:
-    """The largest relative Frobenius error of a tensor."""
-    assert some.keys() == others.keys()
-    return max(float((some[key] - others[key]).norm() / others[key].norm()) for key in some)
 
 
 @pytest.fixture(scope="module")
@@ -391,33 +338,6 @@ def test_in_float16_an_overflow_skips_its_own_adapter_s_update_and_halves_its_sc
     assert second["scale"].item() == 32768
 
 
-def test_a_backward_pass_that_does_not_compile_changes_nothing(solo, tmp_path, monkeypatch, caplog):
-    from torch._dynamo.backends.common import aot_autograd
-    from torch._functorch import config
-    from torch._functorch.compilers import nop
-
-    def broken(*_):
-        raise RuntimeError("no shared memory left")
-
-    plain, backend, compile_ = base, aot_autograd(fw_compiler=nop, bw_compiler=broken), torch.compile
-    monkeypatch.setattr(torch, "compile", partial(compile_, backend=backend))
-    monkeypatch.setattr(compiling, "RARE", 3)
-    monkeypatch.setattr(config, "force_non_lazy_backward_lowering", False)  # set back afterwards
-    monkeypatch.setenv("FAIRDREAM_COMPILE", "1")
-
-    def compiled():
-        own = plain()
-        compiling.compile_if_wanted(own.unet)
-        return own
-
-    monkeypatch.setitem(globals(), "base", compiled)
-    with caplog.at_level("WARNING", "fairdream"):
-        finished, _ = train([0], tmp_path)
-    assert caplog.text.count("torch.compile failed") == 1
-    assert "no shared memory left" in caplog.text
-    assert distance(finished["subject0"][0], solo["subject0"][0]) < 1e-4
-
-
 def test_a_name_that_fits_no_layer_is_told():
     with pytest.raises(UserError, match=r"target_modules: the UNet has no layer named to_kk"):
         Pool(small_unet(), ["to_kk"], 2, 2.0, 0, 1)
@@ -567,9 +487,7 @@ def test_a_changed_image_of_a_mate_does_not_stop_a_job(run, tmp_path):
         path.write_bytes(before)
 
 
-@pytest.mark.parametrize("compiled", ["0", "1"])  # few steps: a wrapper around the UNet, but no compilation
-def test_where_memory_is_short_the_pool_is_halved(run, tmp_path, monkeypatch, compiled):
-    monkeypatch.setenv("FAIRDREAM_COMPILE", compiled)
+def test_where_memory_is_short_the_pool_is_halved(run, tmp_path, monkeypatch):
     sizes, unets, original = [], [], tuning._losses
 
     def short(base, lessons, *rest):
