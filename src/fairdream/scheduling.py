@@ -15,6 +15,10 @@ now. Where what comes after the job is still there from before, the next call th
 "nothing to be done": old tables would stand for new data or another learning rate. So the record says that the job has
 failed, which differs from all params, and the job runs in the next call whatever was edited.
 
+And the record is written by the process from which the run was started. Where that is killed, a job on the cluster goes
+on to its end, and its new output stands under the old one's record: when the edit is taken back, nothing has changed.
+So the process in which a job runs writes the record too; it has its configuration from the same plan.
+
 A job that is to be tried again waits for a place, and Snakemake 9 counts it as running meanwhile. When a checkpoint
 ends, what is ready is found anew among the jobs that do not run: the one that waits is lost, and the run ends without
 it, with "Out of jobs ready to be started" or, under `keep-going`, without a word. So it counts as running when it runs.
@@ -27,6 +31,8 @@ ends with a KeyError. So groups are formed of jobs, and one that runs or waits f
 from __future__ import annotations
 
 import threading
+from copy import copy
+from types import SimpleNamespace
 from typing import Any
 
 METHOD = "_schedule_reevalutation"  # Snakemake's spelling
@@ -67,7 +73,7 @@ FAILED = "failed"  # a param that no job has
 
 
 def mend_records() -> None:
-    """Let Snakemake record of a job that has failed that it failed."""
+    """Let Snakemake record of a job that has failed that it failed, and let a job's own process write its record."""
     from snakemake.jobs import Job
     from snakemake.persistence import PersistenceBase
 
@@ -86,8 +92,8 @@ def mend_records() -> None:
             failed.discard(job)
 
     async def finished(persistence: Any, job: Any) -> None:
-        await record(persistence, job)
-        if job not in failed or not persistence.dag.workflow.is_main_process:  # the others write no records
+        await record(_of_main_process(persistence), job)
+        if job not in failed:
             return
         persistence._clear_cache()
         for file in job.output:
@@ -98,6 +104,18 @@ def mend_records() -> None:
 
     Job.postprocess = postprocess
     PersistenceBase.finished = finished
+
+
+def _of_main_process(persistence: Any) -> Any:
+    """Return what writes records, in any process: Snakemake's own asks its workflow whether it may."""
+    from snakemake_interface_executor_plugins.settings import ExecMode
+
+    workflow = persistence.dag.workflow
+    asked = ("execution_settings", "dag_settings", "deployment_settings")
+    settings = {name: getattr(workflow, name) for name in asked}
+    own = copy(persistence)
+    own.dag = SimpleNamespace(workflow=SimpleNamespace(exec_mode=ExecMode.DEFAULT, **settings))
+    return own
 
 
 def mend_retries() -> None:

@@ -128,6 +128,33 @@ def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluste
     last = start(120)
     assert last.returncode == 0, last.stdout
     assert "Nothing to be done" in last.stdout
+
+    # 7. What is trained after the run was killed stands for its own configuration, not for the one that comes back.
+    def adapters() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in project.glob("results/waterdigits/*/lora/adapters/*/*.safetensors")}
+
+    trained = adapters()
+    (project / "config.yaml").write_text(text.replace("learning_rate: 0.01", "learning_rate: 0.02"))
+    main = subprocess.Popen(
+        COMMAND, cwd=project, env=slurm_cluster, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
+    )
+    try:
+        wait_for(ids_of_trainings, "training of the edit", 600)
+    finally:
+        main.kill()
+        main.wait()
+    wait_for(
+        lambda: not on_cluster("squeue", "-h", cwd=project, timeout=30).stdout.strip(), "end of the trainings", 900
+    )
+    assert len(trained) == len(adapters()) == 2
+    assert all(trained[path] != content for path, content in adapters().items()), "they were trained to their end"
+    (project / "config.yaml").write_text(text)
+    unlock = on_cluster(*COMMAND, "--unlock", cwd=project, timeout=120)
+    assert unlock.returncode == 0, unlock.stdout
+    back = start(900)
+    assert back.returncode == 0, back.stdout
+    assert adapters() == trained
+    assert (project / TABLE).read_bytes() == (local / TABLE).read_bytes()
     tell(
         f"SLURM: a job cancelled at step {before}, on at {resumed[1]}; Snakemake killed, {len(alive)} orphans cancelled"
     )

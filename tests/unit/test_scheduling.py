@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from snakemake.scheduling import job_scheduler
 
@@ -271,6 +272,96 @@ def test_also_when_the_edit_is_taken_back(tmp_path, broken, options):
     assert sorted(run(tmp_path)) == ["adapter", "table"]
     assert (tmp_path / "table").read_text() == "old 1\n"
     assert run(tmp_path) == []
+
+
+# A job that goes on when the process in which the run was started is killed, as one on a cluster does.
+KILLED = """
+import sys, time
+from pathlib import Path
+sys.path.insert(0, {source!r})
+from fairdream.scheduling import mend_records
+if {mended}:
+    mend_records()
+
+rule table:
+    input: "adapter"
+    output: "table"
+    shell: "cp {{input}} {{output}}"
+
+rule train:
+    output: "adapter"
+    params: rate={rate}
+    run:
+        Path(f"training{{params.rate}}").touch()
+        while not Path("end").exists():
+            time.sleep(0.1)
+        if Path("broken").exists():
+            raise ValueError("broken")
+        Path(output[0]).write_text(str(params.rate))
+"""
+
+
+@pytest.fixture
+def killed(tmp_path):
+    """A function that runs the workflow, then edits it, with the run killed but its training going on to its end."""
+
+    def edit(rate: int, mended: bool = True) -> None:
+        source = str(Path(__file__).resolve().parents[2] / "src")
+        (tmp_path / "Snakefile").write_text(KILLED.format(source=source, mended=mended, rate=rate))
+
+    def run_killed(mended: bool, broken: bool = False) -> None:
+        edit(1, mended)
+        (tmp_path / "end").touch()
+        assert sorted(run(tmp_path)) == ["adapter", "table"]
+        (tmp_path / "end").unlink()
+        edit(2, mended)
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nocolor"]
+        with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, start_new_session=True) as main:
+            wait_for(lambda: (tmp_path / "training2").exists())
+            children = psutil.Process(main.pid).children(recursive=True)
+            main.kill()
+        if broken:
+            (tmp_path / "broken").touch()
+        (tmp_path / "end").touch()
+        psutil.wait_procs(children, timeout=60)
+        (tmp_path / "broken").unlink(missing_ok=True)
+        subprocess.run([*command, "--unlock"], cwd=tmp_path, check=True, capture_output=True)
+
+    return run_killed, edit
+
+
+def wait_for(true, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@MENDED
+def test_what_a_job_makes_after_its_run_was_killed_is_not_taken_for_another_edit_s(tmp_path, killed, mended):
+    run_killed, edit = killed
+    run_killed(mended)
+    assert (tmp_path / "adapter").read_text() == "2"
+    edit(1, mended)
+    assert sorted(run(tmp_path)) == (["adapter", "table"] if mended else ["table"])
+    assert (tmp_path / "table").read_text() == ("1" if mended else "2")
+    assert run(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_what_a_job_makes_after_its_run_was_killed_is_not_made_again(tmp_path, killed):
+    killed[0](True)
+    assert run(tmp_path) == ["table"]
+    assert (tmp_path / "table").read_text() == "2"
+    assert run(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_a_job_that_fails_after_its_run_was_killed_runs_again(tmp_path, killed):
+    killed[0](True, broken=True)
+    assert not (tmp_path / "adapter").exists()
+    assert sorted(run(tmp_path)) == ["adapter", "table"]
+    assert (tmp_path / "table").read_text() == "2"
 
 
 CHECKPOINT = """
