@@ -11,6 +11,7 @@ from pathlib import Path
 
 import processes
 import pytest
+import yaml
 from conftest import command, copy_project, run_locally
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(3000)]
@@ -134,7 +135,9 @@ def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluste
         return {path: path.read_bytes() for path in project.glob("results/waterdigits/*/lora/adapters/*/*.safetensors")}
 
     trained = adapters()
-    (project / "config.yaml").write_text(text.replace("learning_rate: 0.01", "learning_rate: 0.02"))
+    values = yaml.safe_load(text)
+    values["finetune"]["learning_rate"] *= 2
+    (project / "config.yaml").write_text(yaml.safe_dump(values))
     main = subprocess.Popen(
         COMMAND, cwd=project, env=slurm_cluster, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
     )
