@@ -115,25 +115,15 @@ def images_card(shards: list[str], card: str, config: ImagesCardJob) -> None:
     for path in shards:
         counts.update(pq.read_table(path, columns=["group"])["group"].to_pylist())
     total = counts.total()
+    files = [os.path.relpath(path, Path(card).parent) for path in shards]
     front = {
         "pretty_name": f"{config.dataset}, bias {config.bias}: images of {config.method}",
         "tags": ["synthetic", "stable-diffusion", "group-robustness"],
         "task_categories": ["image-classification"],
         "size_categories": [_size(total)],
-        "configs": [
-            {
-                "config_name": "default",
-                "data_files": [
-                    {"split": "train", "path": [os.path.relpath(path, Path(card).parent) for path in shards]}
-                ],
-            }
-        ],
+        "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": files}]}],
     }
-    rows = []
-    for group, own in config.groups.items():
-        prompts = "; ".join(own["prompts"][:3]) + (f" and {len(own['prompts']) - 3} more" if own["prompts"][3:] else "")
-        negative = own["negative_prompt"] or "–"
-        rows.append(f"| {group} | {counts[group]:,} | {prompts} | {negative} | {own['guidance_scale']:g} |")
+    rows = [_drawn_with(group, own, counts[group]) for group, own in config.groups.items()]
     first = next(iter(config.groups.values()))
     revision = f" at {config.revision}" if config.revision else ""
     text = f"""# {config.dataset}, bias {config.bias}: images of {config.method}
@@ -164,6 +154,13 @@ images[0]["image"], images[0]["group"]
 - The licences of the base model and of the data set apply.
 """
     write_text(card, _with_front(front, text))
+
+
+def _drawn_with(group: str, own: dict[str, Any], count: int) -> str:
+    """Return a group's row of the table: how many images, and what they were drawn with."""
+    prompts = "; ".join(own["prompts"][:3]) + (f" and {len(own['prompts']) - 3} more" if own["prompts"][3:] else "")
+    negative = own["negative_prompt"] or "–"
+    return f"| {group} | {count:,} | {prompts} | {negative} | {own['guidance_scale']:g} |"
 
 
 def _link(base: str) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,27 +78,35 @@ def generate(
             return
         folder = Path(store, "batches", digest([*made_of, batch_size])[:32])
         parts = {first: folder / f"{first:06d}.parquet" for first in range(start, stop, batch_size)}
-        drawer = None
-        writing: list[Future[None]] = []
-        # compression lets go of the interpreter: it goes on while the next batch is drawn, also when that one fails
-        with ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)))) as pool:
-            for first in progress(range(start, stop, batch_size), f"Drawing {group} with {subject}"):
-                if is_whole(parts[first]):
-                    continue
-                drawer = drawer or load_drawer(model_path(model), adapter, config)
-                indices = range(first, min(first + batch_size, stop))
-                drawn = draw(drawer, group, subject, indices, config)
-                encoded = [pool.submit(_encoded, row, values) for row, values in drawn]
-                writing.append(pool.submit(_write_part, parts[first], encoded))
-                if len(writing) > 2:
-                    writing.pop(0).result()  # what failed there ends the job; what fell behind is waited for
-            for future in writing:
-                future.result()
+        _draw_parts(parts, stop, lambda: load_drawer(model_path(model), adapter, config), group, subject, config)
         redrawn = sum(sum(pq.read_table(part, columns=["redraws"])["redraws"].to_pylist()) for part in parts.values())
         LOGGER.info("%d images, %d redrawn because they were NaN, black or flat", stop - start, redrawn)
         merge_shards(list(parts.values()), images, {"redrawn": str(redrawn)})
         write_text(finished, json.dumps({"path": images, "sha256": file_digest(images)}) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _draw_parts(
+    parts: dict[int, Path], stop: int, load: Callable[[], Drawer], group: str, subject: str, config: GenerateJob
+) -> None:
+    """Draw the batches that are not there yet; `parts` has each one's file by its first image."""
+    drawer = None
+    writing: list[Future[None]] = []
+    ends = [*list(parts)[1:], stop]
+    # compression lets go of the interpreter: it goes on while the next batch is drawn, also when that one fails
+    with ThreadPoolExecutor(min(8, len(os.sched_getaffinity(0)))) as pool:
+        batches = [(range(first, end), part) for (first, part), end in zip(parts.items(), ends, strict=True)]
+        for indices, part in progress(batches, f"Drawing {group} with {subject}"):
+            if is_whole(part):
+                continue
+            drawer = drawer or load()
+            drawn = draw(drawer, group, subject, indices, config)
+            encoded = [pool.submit(_encoded, row, values) for row, values in drawn]
+            writing.append(pool.submit(_write_part, part, encoded))
+            if len(writing) > 2:
+                writing.pop(0).result()  # what failed there ends the job; what fell behind is waited for
+        for future in writing:
+            future.result()
 
 
 def _copy_finished(finished: Path, images: str) -> bool:

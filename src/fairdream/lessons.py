@@ -89,26 +89,14 @@ def encode(
         del reader
         # the VAE of SD 1.x overflows in float16, so it encodes in float32: once, so it costs little
         vae = AutoencoderKL.from_pretrained(path, subfolder="vae", dtype=torch.float32).to(device)
-        factor = vae.config.scaling_factor
         for name, (prompt, images, checkpoint) in subjects.items():
-            text, _, *pooled = texts[prompt]
-            added = {}
-            if pooled:
-                # size of the image, crop, size asked for: what the pipeline gives at sampling
-                sizes = [resolution, resolution, 0, 0, resolution, resolution]
-                added = {
-                    "text_embeds": pooled[0].clone(),
-                    "time_ids": torch.tensor([sizes], dtype=dtype, device=device),
-                }
-            posteriors = [
-                vae.encode(_pixels(images[first : first + VAE_BATCH], resolution).to(device)).latent_dist
-                for first in range(0, len(images), VAE_BATCH)
-            ]
-            mean, std = (torch.cat([getattr(own, what) for own in posteriors]) * factor for what in ("mean", "std"))
+            mean, std = _posteriors(vae, images, resolution)
             bad = [image for image, own in zip(images, mean, strict=True) if not own.isfinite().all()]
             if bad:
                 lessons[name] = UserError(f"{bad[0]}: the VAE turns this image into NaN")
                 continue
+            text, _, *pooled = texts[prompt]
+            added = _conditions(pooled[0], resolution) if pooled else {}
             lessons[name] = Lesson(name, text, added, mean, std, checkpoint)
     for lesson in lessons.values():
         if isinstance(lesson, Lesson):
@@ -116,6 +104,26 @@ def encode(
             lesson.text, lesson.mean, lesson.std = lesson.text.clone(), lesson.mean.clone(), lesson.std.clone()
             lesson.added = {key: value.clone() for key, value in lesson.added.items()}
     return lessons
+
+
+def _posteriors(vae: Any, images: list[str], resolution: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return mean and standard deviation of the images' latents, each (images, 4, h, w), as the UNet takes them."""
+    import torch
+
+    found = [
+        vae.encode(_pixels(images[first : first + VAE_BATCH], resolution).to(vae.device)).latent_dist
+        for first in range(0, len(images), VAE_BATCH)
+    ]
+    factor = vae.config.scaling_factor
+    mean, std = (torch.cat([getattr(own, what) for own in found]) * factor for what in ("mean", "std"))
+    return mean, std
+
+
+def _conditions(pooled: torch.Tensor, resolution: int) -> dict[str, torch.Tensor]:
+    """Return SDXL's further conditions for a pooled text embedding (1, d)."""
+    # size of the image, crop, size asked for: what the pipeline gives at sampling
+    sizes = [resolution, resolution, 0, 0, resolution, resolution]
+    return {"text_embeds": pooled.clone(), "time_ids": pooled.new_tensor([sizes])}
 
 
 def _pixels(paths: list[str], resolution: int) -> torch.Tensor:

@@ -67,15 +67,12 @@ def quality(
     """
     import numpy as np
     import pandas as pd
-    import pyarrow.parquet as pq
     from safetensors.numpy import load_file
 
     table, vectors = _synthetic(images, scores)
     real, real_vectors = _real(index, embeddings)
     words, centers = load_file(texts), load_file(centroids)
-    near = pq.read_table(copies)
-    limits = {key: float(near.schema.metadata[key.encode()]) for key in ("embedding", "pixels", "real_copies")}
-    near = near.to_pandas()
+    near, limits = _near(copies)
     kept = set(pd.read_parquet(selected, columns=["id"])["id"])
     groups = sorted(table["group"].unique())
     rng = np.random.default_rng(seed_of("quality", config.seed))
@@ -84,39 +81,58 @@ def quality(
     rows = []
     for group in groups:
         own = (table["group"] == group).to_numpy()
-        drawn = _sample(vectors[own], rng)
-        wanted = {"class": label_of(group), "attribute": attribute_of(group)}
-        row: dict[str, Any] = {**names, "group": group, "images": int(own.sum()), "real": len(some[group])}
-        for (what, name), kind in zip(wanted.items(), ("label", "attribute"), strict=True):
-            row[f"{what}_agreement"] = agreement(vectors[own], words, kind, name)
-            row[f"{what}_agreement_real"] = agreement(some[group], words, kind, name)
-        row["kernel_distance"] = kernel_distance(drawn, some[group])
-        others = [kernel_distance(some[group], some[other]) for other in some if other != group]
-        row["kernel_distance_next_group"] = min(others, default=float("nan"))
-        for measure in (mean_similarity, vendi_score):
-            row[measure.__name__], row[f"{measure.__name__}_real"] = measure(drawn), measure(some[group])
-        close = near[near["group"] == group]
-        row |= {"near_copies": int(close["copy"].sum()), "near_copies_share": float(close["copy"].mean())}
-        row |= {name: int(table.loc[own, name].sum()) for name in ("black", "flat", "redrawn")}
-        defects = " ".join(table.loc[own, "defects"]).split()
-        row |= {f"dropped_{kind.lower()}": defects.count(kind) for kind in DEFECTS}
-        row["kept"] = int(table.loc[own, "id"].isin(kept).sum())
+        row = {**names, "group": group, "images": int(own.sum()), "real": len(some[group])}
+        row |= _likeness(group, _sample(vectors[own], rng), vectors[own], some, words)
+        row |= _counts(table[own], near[near["group"] == group], kept)
         label = table.loc[own, "clip_label"].to_numpy()
         centroid = vectors[own].astype(np.float64) @ centers[group].astype(np.float64) if group in centers else label
         table.loc[own, "score"] = clip_score(label, centroid, config.alpha[group], config.standardize)
         rows.append(row)
         LOGGER.info("%s: %s", group, row)
-    result = pd.DataFrame(rows)
-    with atomic(csv) as path:
-        result.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
-    whole = result.astype(object).where(result.notna(), None).to_dict("records")
-    write_text(summary, json.dumps({**names, "near_copy": limits, "groups": whole}, indent=1) + "\n")
-    ranked = {
-        group: table[table["group"] == group].sort_values(["score", "id"], ascending=[False, True]) for group in groups
-    }
+    _write(pd.DataFrame(rows), csv, summary, {**names, "near_copy": limits})
+    table = table.sort_values(["score", "id"], ascending=[False, True])
+    ranked = {group: table[table["group"] == group] for group in groups}
     title = ", ".join(names.values())
     _ranks(ranked, kept, config, f"{title}: best, at the cut and worst by CLIP score (green: kept, red: not)", sheet)
     _pairs(near, real, config.columns, f"{title}: closest pairs, generated above its training image", pairs)
+
+
+def _write(figures: pd.DataFrame, csv: str, summary: str, head: dict[str, Any]) -> None:
+    """Write the groups' figures as CSV, and below `head` as JSON, which has no NaN."""
+    with atomic(csv) as path:
+        figures.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+    groups = figures.astype(object).where(figures.notna(), None).to_dict("records")
+    write_text(summary, json.dumps({**head, "groups": groups}, indent=1) + "\n")
+
+
+def _likeness(
+    group: str,
+    drawn: np.ndarray,
+    vectors: np.ndarray,
+    real: dict[str, np.ndarray],
+    words: dict[str, np.ndarray],
+) -> dict[str, float]:
+    """Return how a group's embeddings (`vectors`; `drawn`: a sample) agree with its words and its real images."""
+    row: dict[str, float] = {}
+    wanted = {"class": ("label", label_of(group)), "attribute": ("attribute", attribute_of(group))}
+    for what, (kind, name) in wanted.items():
+        row[f"{what}_agreement"] = agreement(vectors, words, kind, name)
+        row[f"{what}_agreement_real"] = agreement(real[group], words, kind, name)
+    row["kernel_distance"] = kernel_distance(drawn, real[group])
+    others = [kernel_distance(real[group], real[other]) for other in real if other != group]
+    row["kernel_distance_next_group"] = min(others, default=float("nan"))
+    for measure in (mean_similarity, vendi_score):
+        row[measure.__name__], row[f"{measure.__name__}_real"] = measure(drawn), measure(real[group])
+    return row
+
+
+def _counts(drawn: pd.DataFrame, near: pd.DataFrame, kept: set[str]) -> dict[str, float]:
+    """Return the near copies, defects and kept ones among a group's images."""
+    row = {"near_copies": int(near["copy"].sum()), "near_copies_share": float(near["copy"].mean())}
+    row |= {name: int(drawn[name].sum()) for name in ("black", "flat", "redrawn")}
+    defects = " ".join(drawn["defects"]).split()
+    row |= {f"dropped_{kind.lower()}": defects.count(kind) for kind in DEFECTS}
+    return row | {"kept": int(drawn["id"].isin(kept).sum())}
 
 
 def agreement(vectors: np.ndarray, words: dict[str, np.ndarray], kind: str, name: str) -> float:
@@ -175,6 +191,15 @@ def _real(index: str, embeddings: str) -> tuple[pd.DataFrame, np.ndarray]:
     stored = load_file(embeddings)
     row_of = {bytes(key).hex(): row for row, key in enumerate(stored["sha256"])}
     return table, stored["embeddings"][[row_of[sha] for sha in table["sha256"]]]
+
+
+def _near(copies: str) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Return a row an image with its closest training image, and the limits over which the two are near copies."""
+    import pyarrow.parquet as pq
+
+    stored = pq.read_table(copies)
+    limits = {key: float(stored.schema.metadata[key.encode()]) for key in ("embedding", "pixels", "real_copies")}
+    return stored.to_pandas(), limits
 
 
 def _sample(vectors: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -51,20 +51,10 @@ def subjects(
 
     table = pd.read_parquet(split)
     table = table[table["split"] == "train"]
-    row_of, vectors = _vectors(embeddings) if clusters is not None and embeddings else ({}, None)
-    members: dict[str, pd.DataFrame] = {}
-    for group in groups:
-        rows = table[table["group"] == group].sort_values("id", ignore_index=True)
-        if clusters is not None:
-            assert vectors is not None
-            points = vectors[[row_of[sha] for sha in rows["sha256"]]]
-            assignment = cluster(points, clusters, min_cluster_size, n_init, seed)
-            for number in range(clusters):
-                members[f"{group}-c{number:02d}"] = rows[assignment == number]
-        else:
-            # a seeded order by name: one image more changes at most one member of the sample
-            order = rows["id"].map(lambda name: seed_of("subject", seed, name)).sort_values(kind="stable").index
-            members[group] = rows.loc[sorted(order[:sample])]
+    if clusters is not None and embeddings:
+        members = _clustered(table, embeddings, groups, clusters, min_cluster_size, n_init, seed)
+    else:
+        members = {group: _sampled(_rows_of(table, group), sample, seed) for group in groups}
     folder = Path(index).parent
     for name, rows in members.items():
         LOGGER.info("%s: %d images", name, len(rows))
@@ -77,6 +67,29 @@ def subjects(
         if stale.stem not in members and stale != Path(index):
             stale.unlink()
     write_text(index, json.dumps({name: len(rows) for name, rows in members.items()}, indent=1) + "\n")
+
+
+def _rows_of(table: pd.DataFrame, group: str) -> pd.DataFrame:
+    return table[table["group"] == group].sort_values("id", ignore_index=True)
+
+
+def _sampled(rows: pd.DataFrame, sample: int | None, seed: int) -> pd.DataFrame:
+    """Return a seeded sample of a group's images: one image more changes at most one member."""
+    order = rows["id"].map(lambda name: seed_of("subject", seed, name)).sort_values(kind="stable").index
+    return rows.loc[sorted(order[:sample])]
+
+
+def _clustered(
+    table: pd.DataFrame, embeddings: str, groups: list[str], k: int, smallest: int, n_init: int, seed: int
+) -> dict[str, pd.DataFrame]:
+    """Return the images of each cluster of each group, by subject."""
+    row_of, vectors = _vectors(embeddings)
+    members: dict[str, pd.DataFrame] = {}
+    for group in groups:
+        rows = _rows_of(table, group)
+        assignment = cluster(vectors[[row_of[sha] for sha in rows["sha256"]]], k, smallest, n_init, seed)
+        members |= {f"{group}-c{number:02d}": rows[assignment == number] for number in range(k)}
+    return members
 
 
 def cluster(points: np.ndarray, k: int, smallest: int, n_init: int, seed: int) -> np.ndarray:

@@ -40,29 +40,12 @@ def to_onnx(model: str | Path, output: str | Path | None = None) -> Path:
         )
     import onnx
     import torch
-    from torch import nn
 
     from fairdream.predict import load
 
     network, labels, size = load(Path(model))
 
-    class Whole(nn.Module):
-        """Pixels in [0, 1] to probabilities."""
-
-        mean: torch.Tensor
-        std: torch.Tensor
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-            self.register_buffer("mean", torch.tensor(classifier.MEAN).view(1, 3, 1, 1))
-            self.register_buffer("std", torch.tensor(classifier.STD).view(1, 3, 1, 1))
-
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            return self.network.head(self.network.encoder((pixels - self.mean) / self.std)).softmax(1)
-
-    whole: Any = Whole().eval()  # torch's types know no memory format of a module
-    whole.to(memory_format=torch.contiguous_format)
+    whole = _whole(network)
     program: Any = torch.onnx.export(
         whole,
         (torch.zeros(2, 3, size, size),),
@@ -79,3 +62,25 @@ def to_onnx(model: str | Path, output: str | Path | None = None) -> Path:
     with atomic(path) as temporary:
         onnx.save(proto, temporary)
     return path
+
+
+def _whole(network: classifier.Network) -> Any:
+    """Return a module from pixels in [0, 1] to probabilities."""
+    import torch
+    from torch import nn
+
+    class Whole(nn.Module):
+        mean: torch.Tensor
+        std: torch.Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+            self.register_buffer("mean", torch.tensor(classifier.MEAN).view(1, 3, 1, 1))
+            self.register_buffer("std", torch.tensor(classifier.STD).view(1, 3, 1, 1))
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return self.network.head(self.network.encoder((pixels - self.mean) / self.std)).softmax(1)
+
+    whole: Any = Whole().eval()  # torch's types know no memory format of a module
+    return whole.to(memory_format=torch.contiguous_format)

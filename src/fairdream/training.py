@@ -109,34 +109,24 @@ def train_network(
     optimizer = optimizer_of(network.parameters(), config)
     network.train()
     kept: dict[str, dict[str, torch.Tensor]] = {}
-    last: torch.Tensor
     start, saved = 0, False
-    found = checkpoint.load() if checkpoint else None
-    if found:
+    if checkpoint and (found := checkpoint.load()):
         start, state = found
         _restore(state, network, optimizer, loss, kept)
     with stop_asked() as stopping:
         for step, (batch, values) in enumerate(feed(pixels, islice(batches, start, None), device), start):
             if config.schedule == "cosine":
-                for group in optimizer.param_groups:
-                    group["lr"] = config.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
-            inputs = augment(classifier.to_input(values, device), augmentation)
-            features = network.encoder(inputs)  # (b, d)
-            value = loss.of(network.head(features), features, batch)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            optimizer.step()
-            if keep_at and step + 1 in keep_at:
-                kept[keep_at[step + 1]] = {key: tensor.clone() for key, tensor in network.state_dict().items()}
-            last = value.detach()
+                _anneal(optimizer, config.learning_rate, step / steps)
+            last = _update(network, optimizer, loss, augment(classifier.to_input(values, device), augmentation), batch)
             done = step + 1
+            if keep_at and done in keep_at:
+                kept[keep_at[done]] = {key: tensor.clone() for key, tensor in network.state_dict().items()}
             asked = stopping() and done < steps
-            save = checkpoint is not None and (asked or checkpoint.due() if done < steps else saved)
+            save = checkpoint and (asked or checkpoint.due() if done < steps else saved)
             # the only waits for the device; a training that has diverged is neither gone on with nor saved
             if (save or done % LOOK_EVERY == 0 or done == steps) and not math.isfinite(float(last)):
                 raise UserError(f"the loss is {float(last)} at step {done}; lower learning_rate")
-            if save:
-                assert checkpoint
+            if checkpoint and save:
                 saved = True
                 checkpoint.save(done, _state(network, optimizer, loss, kept))
             if asked:
@@ -145,6 +135,24 @@ def train_network(
     if not all(bool(value.isfinite().all()) for value in network.parameters()):
         raise UserError("the weights are not finite at the end; lower learning_rate")
     return kept
+
+
+def _anneal(optimizer: torch.optim.Optimizer, rate: float, done: float) -> None:
+    """Set the rate on half a cosine from `rate` down to 0; `done` is the share of the steps behind it."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * (1 + math.cos(math.pi * done)) / 2
+
+
+def _update(
+    network: classifier.Network, optimizer: torch.optim.Optimizer, loss: Loss, inputs: torch.Tensor, batch: torch.Tensor
+) -> torch.Tensor:
+    """Take one step on `inputs` (b, 3, h, w), rows `batch` (b,) of the training images; return the loss."""
+    features = network.encoder(inputs)  # (b, d)
+    value = loss.of(network.head(features), features, batch)
+    optimizer.zero_grad(set_to_none=True)
+    value.backward()
+    optimizer.step()
+    return value.detach()
 
 
 def _state(

@@ -73,74 +73,28 @@ def train(
     UserError
         When the training was asked to stop before its end.
     """
-    import torch
-
-    from fairdream.pool import Pool
-
-    device = lessons[0].mean.device
-    dtype = lessons[0].text.dtype
-    pool = Pool(
-        base.unet,
-        config.target_modules,
-        config.rank,
-        config.alpha,
-        seed_of("adapter", config.seed),
-        len(lessons),
-        half=dtype == torch.float16,
-    )
-    for index, lesson in enumerate(lessons):
-        _resume(pool, index, lesson)
-    lessons = list(lessons)
+    pool = _pool(base, lessons, config)
     saved = measured = time.monotonic()
     measured = measured if began is None else began
     counted = 0  # images since then
     what = lessons[0].name if len(lessons) == 1 else f"{len(lessons)} adapters"
     for _ in progress(range(min(lesson.step for lesson in lessons), config.steps), f"Training {what}"):
-        losses = _losses(base, lessons, config, device, dtype)
-        pool.backward(losses)
-        rates = [learning_rate(config, own.step) for own in lessons]
-        pool.update(send(torch.tensor(rates), device), config.weight_decay, config.max_grad_norm)
-        for lesson, loss in zip(lessons, losses.detach().unbind(), strict=True):
-            lesson.losses.append(loss)
-            lesson.step += 1
+        _step(pool, base, lessons, config)
         counted += len(lessons) * config.batch_size
         due = [own for own in lessons if own.step % HISTORY_EVERY == 0 or own.step == config.steps]
         if not due:
             continue
-        # the only wait for the device: every tenth step
-        means = torch.stack([torch.stack(own.losses).mean() for own in due]).tolist()
+        means = _mean_losses(due)
         now = time.monotonic()
-        speed, counted, measured = counted / (now - measured), 0, now
         for lesson, mean in zip(due, means, strict=True):
-            lesson.losses = []
-            lesson.rows.append(
-                {
-                    "step": lesson.step,
-                    "loss": mean,
-                    "learning_rate": rates[lessons.index(lesson)],
-                    "images_per_second": speed,
-                    "peak_memory_mb": _peak_memory_mb(device),
-                }
-            )
-            if not math.isfinite(mean):
-                message = f"{lesson.name}: the loss is {mean} at step {lesson.step}; lower finetune.learning_rate"
-                fail(lesson, UserError(message))
-            elif lesson.step == config.steps:
-                finish(lesson, pool.adapter(lessons.index(lesson)))
-        staying = [
-            index
-            for index, own in enumerate(lessons)
-            if own not in due or (own.step < config.steps and math.isfinite(own.rows[-1]["loss"]))
-        ]
-        if len(staying) < len(lessons):
-            lessons = [lessons[index] for index in staying]
-            if not lessons:
-                return
-            pool.keep(staying)
+            lesson.rows.append(_row(lesson, mean, config, counted / (now - measured)))
+        counted, measured = 0, now
+        lessons = _leave(pool, lessons, config, finish, fail)
+        if not lessons:
+            return
         asked = stopping()
         if asked or now - saved > CHECKPOINT_EVERY:
-            for index, lesson in enumerate(lessons):
-                _save(pool, index, lesson)
+            _save(pool, lessons)
             saved = time.monotonic()
         if asked:
             where = " and ".join(str(step) for step in sorted({own.step for own in lessons}))
@@ -160,12 +114,68 @@ def learning_rate(config: FinetuneValues, step: int) -> float:
     return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
-def _losses(
-    base: Base, lessons: list[Lesson], config: FinetuneJob, device: torch.device, dtype: torch.dtype
-) -> torch.Tensor:
+def _step(pool: Pool, base: Base, lessons: list[Lesson], config: FinetuneJob) -> None:
+    """Take each adapter one step further, at its own rate; nothing here waits for the device."""
+    import torch
+
+    losses = _losses(base, lessons, config)
+    pool.backward(losses)
+    rates = torch.tensor([learning_rate(config, own.step) for own in lessons])
+    pool.update(send(rates, losses.device), config.weight_decay, config.max_grad_norm)
+    for lesson, loss in zip(lessons, losses.detach().unbind(), strict=True):
+        lesson.losses.append(loss)
+        lesson.step += 1
+
+
+def _mean_losses(due: list[Lesson]) -> list[float]:
+    """Return the mean of each adapter's losses since the last call; the only wait for the device, every tenth step."""
+    import torch
+
+    means = torch.stack([torch.stack(own.losses).mean() for own in due]).tolist()
+    for lesson in due:
+        lesson.losses = []
+    return means
+
+
+def _row(lesson: Lesson, loss: float, config: FinetuneJob, speed: float) -> dict[str, float]:
+    """Return a row of the history; its rate is that of the step just taken."""
+    return {
+        "step": lesson.step,
+        "loss": loss,
+        "learning_rate": learning_rate(config, lesson.step - 1),
+        "images_per_second": speed,
+        "peak_memory_mb": _peak_memory_mb(lesson.mean.device),
+    }
+
+
+def _leave(
+    pool: Pool,
+    lessons: list[Lesson],
+    config: FinetuneJob,
+    finish: Callable[[Lesson, dict[str, torch.Tensor]], None],
+    fail: Callable[[Lesson, UserError], None],
+) -> list[Lesson]:
+    """Hand over what is complete, and what cannot become so; return the lessons that stay in the pool."""
+    staying = []
+    for index, lesson in enumerate(lessons):
+        loss = lesson.rows[-1]["loss"] if lesson.rows else 0.0
+        if not math.isfinite(loss):
+            message = f"{lesson.name}: the loss is {loss} at step {lesson.step}; lower finetune.learning_rate"
+            fail(lesson, UserError(message))
+        elif lesson.step == config.steps:
+            finish(lesson, pool.adapter(index))
+        else:
+            staying.append(index)
+    if staying and len(staying) < len(lessons):
+        pool.keep(staying)
+    return [lessons[index] for index in staying]
+
+
+def _losses(base: Base, lessons: list[Lesson], config: FinetuneJob) -> torch.Tensor:
     """Return each adapter's loss (n,) at its own step, on images, noise and timesteps of its own streams."""
     import torch
 
+    device = lessons[0].mean.device
     size, steps = config.batch_size, base.schedule.config.num_train_timesteps
     drawn, times, means, stds = [], [], [], []
     for lesson in lessons:
@@ -183,7 +193,7 @@ def _losses(
     noisy = base.schedule.add_noise(latents, noise, timesteps)
     text = torch.cat([own.text.expand(size, -1, -1) for own in lessons])
     added = {key: torch.cat([own.added[key].expand(size, -1) for own in lessons]) for key in lessons[0].added}
-    predicted = base.unet(noisy.to(dtype), timesteps, text, added_cond_kwargs=added or None).sample
+    predicted = base.unet(noisy.to(text.dtype), timesteps, text, added_cond_kwargs=added or None).sample
     target = noise
     if base.schedule.config.prediction_type == "v_prediction":
         target = base.schedule.get_velocity(latents, noise, timesteps)
@@ -207,11 +217,32 @@ def _order(epoch: int, count: int, names: tuple[object, ...]) -> list[int]:
     return torch.randperm(count, generator=generator).tolist()
 
 
-def _save(pool: Pool, index: int, lesson: Lesson) -> None:
+def _save(pool: Pool, lessons: list[Lesson]) -> None:
     import torch
 
-    losses = torch.stack(lesson.losses) if lesson.losses else torch.zeros(0)
-    save_checkpoint(lesson.checkpoint, pool.row(index), losses, lesson.step, lesson.rows)
+    for index, lesson in enumerate(lessons):
+        losses = torch.stack(lesson.losses) if lesson.losses else torch.zeros(0)
+        save_checkpoint(lesson.checkpoint, pool.row(index), losses, lesson.step, lesson.rows)
+
+
+def _pool(base: Base, lessons: list[Lesson], config: FinetuneJob) -> Pool:
+    """Return the adapters, each from where its checkpoint is, or else as all begin."""
+    import torch
+
+    from fairdream.pool import Pool
+
+    pool = Pool(
+        base.unet,
+        config.target_modules,
+        config.rank,
+        config.alpha,
+        seed_of("adapter", config.seed),
+        len(lessons),
+        half=lessons[0].text.dtype == torch.float16,
+    )
+    for index, lesson in enumerate(lessons):
+        _resume(pool, index, lesson)
+    return pool
 
 
 def _resume(pool: Pool, index: int, lesson: Lesson) -> None:

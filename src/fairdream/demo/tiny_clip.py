@@ -104,23 +104,42 @@ def train(folder: Path, seed: int = 0, steps: int = 2000, images: int = IMAGES) 
         guess = head(picture.float())
         named = F.cross_entropy(guess[:, :10], rendered.digits[picks])
         named = named + F.cross_entropy(guess[:, 10:], rendered.water[picks].long())
-        picture, text = F.normalize(picture.float(), dim=-1), F.normalize(text.float(), dim=-1)
-        logits = model.logit_scale.exp().clamp(max=100) * picture @ text.T
-        same = torch.tensor([[one == other for other in captions] for one in captions]).float()
-        target = same / same.sum(1, keepdim=True)
-        loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2 + named
+        loss = contrast(picture.float(), text.float(), model.logit_scale, captions) + named
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()
         if step % 100 == 99:
-            print(
-                f"clip {step + 1} loss {loss.item():.3f}, of it naming {named.item():.3f} {time.time() - began:.0f} s",
-                flush=True,
-            )
+            seconds = time.time() - began
+            print(f"clip {step + 1} loss {loss.item():.3f}, naming {named.item():.3f} {seconds:.0f} s", flush=True)
     stored = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
     save_file({name: t.contiguous() for name, t in stored.items()}, folder / "open_clip_model.safetensors")
+
+
+def contrast(
+    picture: "torch.Tensor", text: "torch.Tensor", logit_scale: "torch.Tensor", captions: list[str]
+) -> "torch.Tensor":
+    """
+    Return CLIP's loss over embeddings of shape (batch, width), where equal captions fit each other's images too.
+
+    Parameters
+    ----------
+    picture, text : torch.Tensor
+        Not of unit length yet.
+    logit_scale : torch.Tensor
+        Logarithm of the inverse temperature.
+    captions : list of str
+        One a row.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    picture, text = F.normalize(picture, dim=-1), F.normalize(text, dim=-1)
+    logits = logit_scale.exp().clamp(max=100) * picture @ text.T
+    same = torch.tensor([[one == other for other in captions] for one in captions]).float()
+    target = same / same.sum(1, keepdim=True)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def main() -> None:

@@ -167,10 +167,8 @@ def train(
 
     Parameters
     ----------
-    folder : Path
-        Where to save.
-    seed : int
-        Seeds images, captions, weights and batches.
+    folder, seed
+        Where to save, and what seeds images, captions, weights and batches.
     autoencoder_steps, steps : int
         Batches for the autoencoder (32 images) and for UNet and text encoder (48 images).
     images : int
@@ -180,13 +178,10 @@ def train(
     """
     import torch
     from diffusers import DDIMScheduler, DDPMScheduler
-    from diffusers.training_utils import compute_snr
 
     rendered = draw_many(images, seed)
     vae = train_autoencoder(rendered.images, autoencoder_steps, seed)
-    with torch.no_grad():
-        posteriors = [vae.encode(to_float(batch)).latent_dist for batch in rendered.images.split(500)]
-        means, deviations = (torch.cat([getattr(p, name) for p in posteriors]) for name in ("mean", "std"))
+    means, deviations = encoded(vae, rendered.images)
     write_tokenizer(folder / "tokenizer")
     tokenizer = load_tokenizer(folder / "tokenizer")
     unet, text = build(seed, len(tokenizer))
@@ -194,7 +189,7 @@ def train(
     noising = DDPMScheduler(**schedule)
     scheduler = DDIMScheduler(**schedule, clip_sample=False, set_alpha_to_one=False, steps_offset=1)
     weights = [*unet.parameters(), *text.parameters()]
-    averages = copy.deepcopy(unet), copy.deepcopy(text)
+    averages = copy.deepcopy((unet, text))
     averaged = [*averages[0].parameters(), *averages[1].parameters()]
     optimizer = torch.optim.AdamW(weights, lr=1.2e-3, betas=(0.9, 0.99), weight_decay=0.01)
     rate = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: cosine(step, steps))
@@ -204,12 +199,7 @@ def train(
         captions = [dropped(caption(int(rendered.digits[i]), bool(rendered.water[i]), rng), rng) for i in picks]
         tokens = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
         latents = means[picks] + deviations[picks] * torch.randn(BATCH, 4, 8, 8)
-        noise = torch.randn_like(latents)
-        times = torch.randint(1000, (BATCH,))
-        noisy = noising.add_noise(latents, noise, times)
-        guess = unet(noisy, times, text(tokens).last_hidden_state).sample
-        snr = compute_snr(noising, times)
-        loss = ((guess - noise).square().mean((1, 2, 3)) * snr.clamp(max=5) / snr).mean()
+        loss = denoising_loss(unet, text(tokens).last_hidden_state, latents, noising)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
@@ -223,6 +213,31 @@ def train(
             print(f"diffusion {step + 1} loss {sum(losses[-200:]) / 200:.4f} {time.time() - began:.0f} s", flush=True)
         if step + 1 == steps or (save_every and step % save_every == save_every - 1):
             save(folder, vae, averages, tokenizer, scheduler)
+
+
+def encoded(vae: "AutoencoderKL", images: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+    """Return mean and deviation of the latents of uint8 images, each of shape (images, 4, 8, 8)."""
+    import torch
+
+    with torch.no_grad():
+        posteriors = [vae.encode(to_float(batch)).latent_dist for batch in images.split(500)]
+        means, deviations = (torch.cat([getattr(p, name) for p in posteriors]) for name in ("mean", "std"))
+    return means, deviations
+
+
+def denoising_loss(unet: Any, text: "torch.Tensor", latents: "torch.Tensor", noising: Any) -> "torch.Tensor":
+    """Return the noise-prediction error on latents of shape (batch, 4, 8, 8), with min-SNR weights (Hang et al. 2023).
+
+    Their eq. 7 with gamma 5.
+    """
+    import torch
+    from diffusers.training_utils import compute_snr
+
+    noise = torch.randn_like(latents)
+    times = torch.randint(1000, (BATCH,))
+    guess = unet(noising.add_noise(latents, noise, times), times, text).sample
+    snr = compute_snr(noising, times)
+    return ((guess - noise).square().mean((1, 2, 3)) * snr.clamp(max=5) / snr).mean()
 
 
 def save(folder: Path, vae: Any, averages: Any, tokenizer: Any, scheduler: Any) -> "StableDiffusionPipeline":
