@@ -19,7 +19,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 from snakemake.exceptions import WorkflowError
 
 from fairdream import basemodel, files, installed, manifest, orphans, plan, planned, scheduling, sections
-from fairdream.config import load_config, validate_config
+from fairdream.config import read_values, validate_config
 from fairdream.errors import UserError
 from fairdream.identity import code_digest
 from fairdream.methods import METHODS, method_of
@@ -41,7 +41,7 @@ def checked_config():
         # a module's configuration is what the outer workflow hands to it, whatever else stands in that one's files
         if workflow.is_main_process and not IS_MODULE:
             for file in workflow.configfiles:
-                load_config(file)  # what Snakemake's own reading passes over, such as a key that stands twice
+                read_values(file)  # what Snakemake's own reading passes over, such as a key that stands twice
         where = "the module's config" if IS_MODULE else ", ".join(map(str, workflow.configfiles))
         own = validate_config(values or dict(config), where)
         plan.check_plan(own)

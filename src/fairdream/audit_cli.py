@@ -15,7 +15,7 @@ from fairdream.errors import UserError
 
 def main(arguments: list[str]) -> None:
     """Run Snakemake up to the audits in this process, and print them."""
-    snakemake([*arguments, "audit_data"])
+    snakemake(["audit_data", *arguments])  # first: a word behind --configfile would be one more file
     config = planned.parsed()
     for dataset in config.datasets:
         page = Path(config.results, dataset, "audit.md")

@@ -96,13 +96,23 @@ def load_config(path: str | Path) -> Config:
         One line for each wrong value: its key, the value and what is allowed; or that the file cannot be read, is not
         YAML, or has a key twice.
     """
+    return validate_config(read_values(path), path)
+
+
+def read_values(path: str | Path) -> Any:
+    """Read a file's values without validating them: one that overlays another need not have every key.
+
+    Raises
+    ------
+    UserError
+        When it cannot be read, is not YAML, or has a key twice.
+    """
     try:
-        raw = yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys)
+        return yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys)
     except OSError as error:
         raise UserError(f"{path}: cannot read the configuration: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: this is not valid YAML: {error}") from None
-    return validate_config(raw, path)
 
 
 def validate_config(raw: Any, path: str | Path = "config") -> Config:

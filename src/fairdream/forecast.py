@@ -8,8 +8,6 @@ most, and as expected: an adapter whose images were listed before keeps them, as
 from __future__ import annotations
 
 import ast
-import contextlib
-import io
 import logging
 import os
 import re
@@ -18,8 +16,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from fairdream import params, planned
-from fairdream.command import snakemake
+from fairdream import command, params, planned
 from fairdream.errors import UserError
 from fairdream.rates import Rates, work
 from fairdream.timeline import FOLLOWS, Job, expected_of, in_turns, needs_of, only, wall_time
@@ -64,7 +61,7 @@ def dry_run(arguments: list[str]) -> Listener:
     """Run Snakemake with ``--dry-run`` in this process and return what it said; end with it when it fails."""
     listener = Listener()
     logging.getLogger("snakemake.logging").addFilter(listener)
-    snakemake(["--dry-run", *arguments])  # first: targets may follow a lone --
+    command.snakemake(["--dry-run", *arguments])  # first: targets may follow a lone --
     return listener
 
 
@@ -206,15 +203,7 @@ def as_time(seconds: float) -> str:
 
 def main(arguments: list[str]) -> None:
     """Print the plan of a Snakemake command."""
-    from snakemake.cli import parse_args
-
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):  # it names the profiles, and will again
-            _, parsed = parse_args(arguments)
-    except SystemExit:
-        print(said.getvalue(), file=sys.stderr, end="")
-        raise
+    parsed = command.parsed(arguments)
     cluster = parsed.executor not in (None, "local")
     cores = (parsed.local_cores if cluster else parsed.cores) or os.cpu_count() or 1
     listener = dry_run(arguments)

@@ -1,0 +1,292 @@
+"""The command `fairdream`. What a command does is in a module of its own, which is imported when the command is called.
+
+So `fairdream --help` and the shell's completion are answered in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fairdream import __version__
+from fairdream.errors import UserError
+
+if TYPE_CHECKING:
+    from fairdream.cli.runs import Run
+
+
+class _InOrder(click.Group):
+    """Lists the commands in the order in which they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names as they were added."""
+        return list(self.commands)
+
+
+@click.group(
+    "fairdream",
+    cls=_InOrder,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="RUN is the name of a run: `demo`, `paper`, or NAME for config/NAME.yaml. Without one it is the paper's.",
+)
+@click.version_option(__version__, prog_name="fairdream")
+def app() -> None:
+    r"""Turn a biased image data set into a fairer classifier.
+
+    A first run on data of your own:
+
+    \b
+      fairdream new-dataset birds --folder birds.zip --label species --attribute place
+      fairdream audit birds      # how biased the data are, and which method fits
+      fairdream trial birds      # a small run on tiny models: minutes on a CPU
+      fairdream plan birds       # jobs, hours and disk space, before they are spent
+      fairdream run birds
+    """
+
+
+def _of_a_run(targets: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the words and options that name a run, in the same words everywhere."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        metavar = "[RUN] [TARGET]..." if targets else "[RUN]"
+        options = [
+            click.option(
+                "--configfile",
+                "configfiles",
+                multiple=True,
+                type=click.Path(),
+                metavar="FILE",
+                help="A configuration file in place of RUN; further ones overlay it.",
+            ),
+            click.option(
+                "--profile",
+                type=click.Path(),
+                metavar="FOLDER",
+                help="Snakemake's profile; by default profiles/slurm if you edited it and SLURM answers, else "
+                "profiles/local.",
+            ),
+            click.argument("words", nargs=-1, metavar=metavar, shell_complete=_complete_runs),
+        ]
+        for option in options:
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the runs that begin so: for the shell's completion."""
+    own = sorted(path.stem for path in Path("config").glob("*.yaml"))
+    return [name for name in dict.fromkeys(["demo", "paper", *own]) if name.startswith(incomplete)]
+
+
+def _run(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> Run:
+    """Return the run that is named; refuse words behind it."""
+    from fairdream.cli import runs
+
+    run, rest = runs.find(words, configfiles, profile)
+    if rest:
+        raise click.UsageError(f"{' '.join(rest)}: more than the name of a run")
+    return run
+
+
+@app.command(
+    "new-dataset",
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def new_dataset(arguments: tuple[str, ...]) -> None:
+    """Write and check a configuration for your own images."""
+    from fairdream.newdata.__main__ import main
+
+    main(list(arguments))
+
+
+@app.command()
+@click.argument("name")
+def trial(name: str) -> None:
+    """Try your data set on tiny models: minutes on a CPU.
+
+    NAME is the data set's. Ignore the accuracies of the trial: it only checks that every stage can read your data.
+    """
+    from fairdream.cli import runs
+    from fairdream.newdata.__main__ import main
+
+    runs.in_clone()
+    main([name, "--trial"])
+    run, _ = runs.find((f"{name}-trial",), (), None)
+    click.echo(
+        f"When it has ended: `fairdream report {name}-trial` shows all of it on one page, and `fairdream export "
+        f"{name}-trial dreambooth` exports its classifier, for `fairdream predict`.\n"
+    )
+    _execute(run, ())
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+@_of_a_run(targets=True)
+def run(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
+    """Run it, or resume it: Table 1, or the TARGETs named.
+
+    A TARGET is a file, or one of: tables, figures, audits, audit_data, check_data, fetch_data. What is behind `--` goes
+    to Snakemake: `fairdream run birds -- --dry-run`.
+    """
+    from fairdream.cli import runs
+
+    found, rest = runs.find(words, configfiles, profile)
+    _execute(found, rest)
+
+
+def _execute(run: Run, words: tuple[str, ...]) -> None:
+    """Print Snakemake's command and become it, so that it is the one that signals reach."""
+    from fairdream.cli import runs
+
+    if run.profile == "profiles/local" and runs.slurm_answers():
+        click.echo("SLURM answers, but profiles/slurm is as it came: edit its first block, or say --profile.", err=True)
+    arguments = run.arguments(*words)
+    click.echo(f"$ {'.venv/bin/snakemake' if sys.prefix != sys.base_prefix else 'snakemake'} {shlex.join(arguments)}")
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    if run.is_small:
+        command = [sys.executable, "-m", "fairdream.warm", *command]
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+@app.command()
+@_of_a_run(targets=False)
+def audit(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
+    """Show how biased the data are, and which method fits."""
+    from fairdream.audit_cli import main
+
+    main(_run(words, configfiles, profile).arguments())
+
+
+@app.command()
+@_of_a_run(targets=True)
+def plan(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
+    """Show what a run would do, why, and what it takes."""
+    from fairdream.cli import runs
+    from fairdream.forecast import main
+
+    found, targets = runs.find(words, configfiles, profile)
+    main(found.arguments(*targets))
+
+
+@app.command()
+@_of_a_run(targets=False)
+def cost(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
+    """Show what the jobs of a run took."""
+    from fairdream.cli import runs
+    from fairdream.spent import tell
+
+    click.echo(tell(Path(runs.configuration_of(_run(words, configfiles, profile)).results)))
+
+
+@app.command()
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="An .html or .zip file.")
+@_of_a_run(targets=False)
+def report(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None, output: Path | None) -> None:
+    """Write the HTML report of a finished run."""
+    from fairdream.reporting import main
+
+    main(_run(words, configfiles, profile), output)
+
+
+@app.command()
+@click.argument("name", metavar="RUN", shell_complete=_complete_runs)
+@click.argument("method")
+@click.option("--dataset", help="Needed if the run has several.")
+@click.option("--bias", help="The bias level it was trained at; by default the run's first.")
+@click.option("--profile", type=click.Path(), metavar="FOLDER", help="Snakemake's profile, as for `fairdream run`.")
+def export(name: str, method: str, dataset: str | None, bias: str | None, profile: str | None) -> None:
+    """Export a classifier, with its model card.
+
+    METHOD is a row of the run's Table 1, such as erm or dreambooth.
+    """
+    from fairdream.cli import runs
+
+    found, _ = runs.find((name,), (), profile)
+    _execute(found, (runs.export_target(found, method, dataset, bias),))
+
+
+@app.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("images", nargs=-1, type=click.Path())
+@click.option("--output", type=click.Path(), metavar="FILE", help="A CSV file; by default the terminal.")
+@click.option("--table", type=click.Path(), metavar="FILE", help="CSV or Parquet with labels: prints group accuracies.")
+@click.option("--image-column", default="path", show_default=True, help="The table's column of paths.")
+@click.option("--label-column", default="label", show_default=True, help="The table's column of classes.")
+@click.option("--attribute-column", help="The table's column of attributes, if it is not `attribute`.")
+def predict(model: Path, images: tuple[str, ...], output: str | None, table: str | None, **columns: Any) -> None:
+    """Classify images with an exported classifier.
+
+    MODEL is an exported folder, or a classifier's .safetensors file; IMAGES are files, and folders that are searched.
+    Without IMAGES, those that the table names are classified.
+    """
+    from fairdream import predict as module
+
+    if not images and not table:
+        raise click.UsageError("give images, folders of them, or a --table that names them")
+    named = module.Columns(columns["image_column"], columns["label_column"], columns["attribute_column"])
+    raise SystemExit(module.main(str(model), list(images), output, table, named))
+
+
+@app.command("export-onnx")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="By default model.onnx in the folder.")
+def export_onnx(model: Path, output: Path | None) -> None:
+    """Convert an exported classifier to ONNX.
+
+    Needs onnx and onnxscript, which `make setup` leaves out.
+    """
+    from fairdream.to_onnx import to_onnx
+
+    click.echo(to_onnx(model, output))
+
+
+@app.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--split", type=click.Path(path_type=Path), metavar="FILE", help="CSV with path and split of each face.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the split, where none is given.")
+def utkface(folder: Path, split: Path | None, seed: int) -> None:
+    """Write UTKFace's table from its file names.
+
+    FOLDER has the faces in images/.
+    """
+    from fairdream.utkface import write_metadata
+
+    write_metadata(folder, split, seed)
+
+
+@app.command()
+def schema() -> None:
+    """Write config/schema.json, for editors."""
+    from fairdream.schema import write
+
+    click.echo(write())
+
+
+@app.command("config-reference")
+def config_reference() -> None:
+    """Write docs/config.md, which lists every key."""
+    from fairdream.reference import write
+
+    click.echo(write())
+
+
+def main() -> None:
+    """Run the command of this process; a user's mistake is one message, without a traceback."""
+    try:
+        app(prog_name="fairdream")
+    except UserError as error:
+        sys.exit(str(error))
+    except OSError as error:
+        from fairdream.files import remedy
+
+        sys.exit(remedy(error) or str(error))
