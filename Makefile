@@ -24,8 +24,10 @@ RESULTS ?= results
 # Where `make report` writes, if not to report.html in the results folder; .zip for a large report.
 REPORT ?=
 
-# Two tests at once: those on a real SLURM mostly wait. tests/conftest.py says which ones stay together.
-PYTEST = $(PY) -m pytest -n 2 --dist loadscope --durations 20
+# A worker more than the machine has cores, as the tests on a real SLURM mostly wait. tests/conftest.py says which ones
+# stay together, and in which order they begin.
+WORKERS = $(shell n=$$(nproc); echo $$((n < 6 ? n + 1 : 6)))
+PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder --durations 20
 
 .PHONY: help setup demo audit plan cost report new-dataset trial test test-extra test-all test-gpu bench coverage lint typecheck docs format tiny-sd dag clean
 

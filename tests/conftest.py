@@ -10,15 +10,28 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 
+# What takes longest begins first, so that no worker is left alone with it at the end.
+ORDER = ("tests/slurm", "tests/workflow/test_chaos.py", "tests/workflow", "tests")
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Sort the tests by `ORDER`; otherwise they stay as they are."""
+    items.sort(key=lambda item: next(n for n, start in enumerate(ORDER) if item.nodeid.startswith(start)))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Keep on one worker the tests that share something dear to make: the finished run, and the SLURM cluster."""
+    """Keep on one worker the tests that share what is dear to make: those on SLURM its cluster, others their module's.
+
+    Tests of the workflow go to whichever worker is free: the finished run that they share lies on the disk.
+    """
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFolder(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::")[0]
-            return next((folder for folder in ("tests/workflow", "tests/slurm") if file.startswith(folder)), file)
+            if nodeid.startswith("tests/workflow"):
+                return nodeid
+            return "tests/slurm" if nodeid.startswith("tests/slurm") else nodeid.split("::")[0]
 
     return ByFolder(config, log)
 

@@ -1,5 +1,6 @@
 """A copy of the project at its smallest size, and Snakemake on it in a process of its own."""
 
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from filelock import FileLock
 from processes import run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,13 +134,23 @@ def jobs_in(output: str) -> set[Job]:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A project that has run to Table 1, with the output of its dry run and of its run. Not to be edited."""
-    project = copy_project(tmp_path_factory.mktemp("finished") / "project", SMALLEST)
-    dry = run_snakemake(project, "-n", timeout=240)
-    assert dry.returncode == 0, dry.stdout
-    done = run_snakemake(project, warm=True, timeout=1700)
-    assert done.returncode == 0, done.stdout[-6000:]
-    return project, dry.stdout, done.stdout
+    """A project that has run to Table 1, with the output of its dry run and of its run. Not to be edited.
+
+    One worker makes it, and the others wait for it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, told = shared / "finished", shared / "finished.json"
+    with FileLock(shared / "finished.lock"):
+        if not told.is_file():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed
+            project = copy_project(folder / "project", SMALLEST)
+            dry = run_snakemake(project, "-n", timeout=240)
+            assert dry.returncode == 0, dry.stdout
+            done = run_snakemake(project, warm=True, timeout=1700)
+            assert done.returncode == 0, done.stdout[-6000:]
+            told.write_text(json.dumps([dry.stdout, done.stdout]))
+    return folder / "project", *json.loads(told.read_text())
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ def clone(tmp_path, monkeypatch):
     for part in ("Snakefile", "config.yaml", "config", "profiles"):
         (shutil.copytree if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, tmp_path / part)
     (tmp_path / "resources").symlink_to(ROOT / "resources")
+    (tmp_path / "more.yaml").write_text("seeds: [0]\n")
     for name in ("birds", "birds-trial"):
         shutil.copy(ROOT / "config/demo.yaml", tmp_path / f"config/{name}.yaml")
     monkeypatch.chdir(tmp_path)
@@ -56,7 +57,12 @@ def call(*words):
         (("birds",), (), runs.Run(("config/birds.yaml",), "profiles/local"), ()),
         (("birds-trial",), (), runs.Run(("config/birds-trial.yaml",), "profiles/demo"), ()),
         (("tables",), ("config/birds.yaml",), runs.Run(("config/birds.yaml",), "profiles/local"), ("tables",)),
-        ((), ("config.yaml", "config/birds.yaml"), runs.Run(("config.yaml", "config/birds.yaml"), "profiles/local"), ()),
+        (
+            (),
+            ("config.yaml", "config/birds.yaml"),
+            runs.Run(("config.yaml", "config/birds.yaml"), "profiles/local"),
+            (),
+        ),
     ],
 )
 def test_a_run_is_named_by_its_configuration(clone, words, configfiles, expected, targets):
@@ -94,7 +100,7 @@ def test_slurm_is_chosen_where_its_profile_was_edited_and_it_answers(clone, monk
 
 def test_the_digest_of_slurm_s_profile_is_that_of_the_file():
     values = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
-    assert runs.SHIPPED == digest({key: values.get(key) for key in ("default-resources", "set-resources")})
+    assert digest({key: values.get(key) for key in ("default-resources", "set-resources")}) == runs.SHIPPED
 
 
 @pytest.mark.parametrize(
@@ -182,7 +188,9 @@ def test_the_shell_completes_commands_and_runs(clone):
 def test_help_is_quick():
     """Half a second of CPU: nothing heavy is imported for it."""
     code = "import sys; sys.argv = ['fairdream', '--help']; from fairdream.cli.app import main\ntry: main()\nfinally: "
-    code += "print(sum(__import__('os').times()[:2]), [m for m in sys.modules if m in ('torch', 'snakemake', 'pandas')])"
+    code += (
+        "print(sum(__import__('os').times()[:2]), [m for m in sys.modules if m in ('torch', 'snakemake', 'pandas')])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
