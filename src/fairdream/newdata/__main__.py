@@ -23,6 +23,7 @@ from fairdream.download import is_unpacked, unpack
 from fairdream.errors import UserError
 from fairdream.files import write_text
 from fairdream.index import as_text, read_table, read_tables
+from fairdream.listing import list_files, tables
 from fairdream.newdata import columns, layouts, render
 from fairdream.newdata.trial import write_trial
 
@@ -85,10 +86,10 @@ def find_folder(options: argparse.Namespace) -> Path | None:
 
 def look(folder: Path, options: argparse.Namespace, notes: list[str]) -> dict[str, Any]:
     """Return the values of the data set's section but for the counts; append to `notes` what was assumed."""
-    name = options.table or layouts.plain_table(folder)
+    name = options.table or layouts.plain_table(folder, notes)
     file = folder / name
     if not file.is_file():
-        there = sorted(path.name for path in folder.iterdir() if path.suffix in layouts.TABLES)
+        there = [path.name for path in tables(folder)]
         raise UserError(f"{file}: no such table; of tables, {folder} has: {', '.join(there) or 'none'}")
     raw = read_table(file).apply(as_text)
     if raw.empty:
@@ -277,6 +278,7 @@ def main(arguments: list[str] | None = None) -> None:
     folder, counts = find_folder(options), {}
     if folder:
         values = look(folder, options, notes)
+        notes += list_files(Path(values["folder"], values["images"])).told()
         counts = count_groups(values, base.seed)
         values["train_counts"] = {group: count["train"] for group, count in counts.items()}
     else:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import glob
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairdream.errors import UserError
-from fairdream.manifest import IMAGE_SUFFIXES, image_base
+from fairdream.listing import IMAGE_SUFFIXES, as_on_disk, list_files, suffix_of
+from fairdream.manifest import image_base
 from fairdream.newdata.layouts import SPLIT_WORDS, split_of
 
 if TYPE_CHECKING:
@@ -153,17 +153,15 @@ def image_folder(folder: Path, paths: pd.Series, file: Path) -> str:
     if found == 0:
         first = paths.iloc[0]
         hint = ""
-        if Path(first).suffix.lower() not in IMAGE_SUFFIXES:
+        if suffix_of(first) not in IMAGE_SUFFIXES:
             hint = "; is it the right column? IMAGE= names another"
-            if near := next(
-                (path for path in folder.rglob(f"{glob.escape(Path(first).name)}.*") if path.is_file()), None
-            ):
-                hint = f", but {near} is: write the endings into the table"
+            if near := next((own for own in list_files(folder).files if Path(own).stem == Path(first).name), None):
+                hint = f", but {folder / near} is: write the endings into the table"
         raise UserError(f"{file}: its image {first} is not in {folder} or in a folder of it{hint}")
-    missing = [path for path in paths if not (base / path).is_file()]
+    missing = [path for path, own in zip(paths, as_on_disk(base, paths), strict=True) if own is None]
     if missing:
         raise UserError(f"{file}: {len(missing)} of its {len(paths)} images are not in {base}, first {missing[0]}")
-    other = next((path for path in paths if Path(path).suffix.lower() not in IMAGE_SUFFIXES), None)
+    other = next((path for path in paths if suffix_of(path) not in IMAGE_SUFFIXES), None)
     if other:
         raise UserError(f"{file}: {other}: the names of images end in {', '.join(sorted(IMAGE_SUFFIXES))}")
     return "" if base == folder else base.relative_to(folder).as_posix()

@@ -1,4 +1,4 @@
-"""Folders without a plain table of images: class folders, and the forms of Hugging Face `datasets`.
+"""Folders without a plain table of images: the forms of Hugging Face `datasets`; class folders by `class_folders`.
 
 What a run reads is always one table beside the images. Where there is none, `plain_table` writes ``fairdream.csv`` into
 the data set's folder, once; from then on the manifest tracks it and the images like any other. Notable choices:
@@ -13,21 +13,19 @@ from __future__ import annotations
 
 import io
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.index import as_text, read_table
-from fairdream.manifest import IMAGE_SUFFIXES
+from fairdream.listing import IMAGE_SUFFIXES, list_files, subfolders, suffix_of, tables, visible
 
 if TYPE_CHECKING:
     import pandas as pd
 
 OWN_TABLE, UNPACKED = "fairdream.csv", "unpacked"
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+STORED = {".parquet", ".arrow"}  # may hold images
 METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 # Words for splits in names of files and folders, those of Hugging Face `datasets`.
 SPLIT_WORDS = {
@@ -44,32 +42,41 @@ SPLIT_WORDS = {
 }
 
 
-def plain_table(folder: Path) -> str:
+def plain_table(folder: Path, notes: list[str]) -> str:
     """Return the name of the table of a data set's folder; write ``fairdream.csv`` where the images have no plain one.
+
+    `notes` gets what was assumed.
 
     Raises
     ------
     UserError
         When the folder has no form that is known, or several tables.
     """
-    stored = [path for path in _below(folder, ".parquet") if _image_column(path)]
-    if stored:
-        return write_table(folder, _unpack(folder, stored))
-    tables = sorted(p for p in folder.iterdir() if p.suffix in TABLES and p.name != OWN_TABLE and p.is_file())
-    metadata = [path for path in tables if path.name in METADATA]
-    if len(metadata) == 1 or len(tables) == 1:
-        return (metadata or tables)[0].name
-    if tables:
-        raise UserError(f"{folder} has several tables: {', '.join(p.name for p in tables)}; choose one with TABLE=")
-    inner = sorted(path for name in METADATA for path in folder.glob(f"*/{name}"))
+    from fairdream.newdata.class_folders import read_class_folders
+
+    found = list_files(folder, IMAGE_SUFFIXES | STORED, without_folders={UNPACKED})
+    stored = [folder / name for name in found.files if suffix_of(name) in STORED]
+    if parquet := [path for path in stored if suffix_of(path.name) == ".parquet" and _image_column(path)]:
+        return write_table(folder, _unpack(folder, parquet))
+    there = [path for path in tables(folder) if path.name != OWN_TABLE]
+    metadata = [path for path in there if path.name in METADATA]
+    if len(metadata) == 1 or len(there) == 1:
+        return (metadata or there)[0].name
+    if there:
+        raise UserError(f"{folder} has several tables: {', '.join(p.name for p in there)}; choose one with TABLE=")
+    inner = sorted(path for own in subfolders(folder) for path in tables(own) if path.name in METADATA)
     if inner:
         return write_table(folder, _joined(folder, inner))
-    if any(_below(folder, ".arrow")):
+    if any(suffix_of(path.name) == ".arrow" for path in stored):
         raise UserError(
             f"{folder}: this was saved with `save_to_disk`; save it as Parquet, a file a split: "
             f"`for split, part in datasets.load_from_disk('{folder}').items(): part.to_parquet(f'{{split}}.parquet')`"
         )
-    return write_table(folder, _by_folders(folder))
+    found.files = [name for name in found.files if suffix_of(name) in IMAGE_SUFFIXES]
+    if not found.files:
+        told = "".join(f"\n{note}" for note in found.told())
+        raise UserError(f"{folder}: neither a table (CSV, TSV, JSON Lines, Parquet) nor an image below it{told}")
+    return write_table(folder, read_class_folders(found, notes))
 
 
 def unwrapped(folder: Path) -> Path:
@@ -77,10 +84,10 @@ def unwrapped(folder: Path) -> Path:
 
     Not one of a split; and not one with Parquet, which may hold images of Hugging Face, whose paths start further up.
     """
-    inner = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
-    if len(inner) != 1 or not inner[0].is_dir() or split_of(inner[0].name) or any(inner[0].glob("*.parquet")):
+    inner = visible(folder)
+    if len(inner) != 1 or not inner[0].is_dir() or split_of(inner[0].name):
         return folder
-    return inner[0]
+    return folder if any(suffix_of(path.name) == ".parquet" for path in visible(inner[0])) else inner[0]
 
 
 def split_of(name: str) -> str | None:
@@ -89,12 +96,6 @@ def split_of(name: str) -> str | None:
     for mark in "-_. ":
         word = word.split(mark)[0]
     return SPLIT_WORDS.get(word)
-
-
-def _below(folder: Path, suffix: str) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != UNPACKED and not name.startswith("."))
-        yield from (Path(parent, name) for name in sorted(names) if name.endswith(suffix))
 
 
 def write_table(folder: Path, table: pd.DataFrame) -> str:
@@ -122,34 +123,6 @@ def _joined(folder: Path, files: list[Path]) -> pd.DataFrame:
             raise UserError(f"{file.parent}: its name says no split; expected train, validation or test")
         parts.append(part.drop(columns="split", errors="ignore").assign(path=path, split=split))
     return pd.concat(parts, ignore_index=True)
-
-
-def _by_folders(folder: Path) -> pd.DataFrame:
-    """Read label, and if there is one more level attribute, from the folders' names: ``[split/]label[/attribute]/``."""
-    import pandas as pd
-
-    rows = []
-    for suffix in sorted(IMAGE_SUFFIXES | {suffix.upper() for suffix in IMAGE_SUFFIXES}):
-        for path in _below(folder, suffix):
-            rows.append((path.relative_to(folder).as_posix(), path.relative_to(folder).parts[:-1]))
-    rows.sort()
-    if not rows:
-        raise UserError(f"{folder}: neither a table (CSV, TSV, JSON Lines, Parquet) nor an image below it")
-    splits = [split_of(parts[0]) if parts else None for _, parts in rows]
-    if all(splits):
-        rows = [(path, parts[1:]) for path, parts in rows]
-    depths = {len(parts): path for path, parts in rows}
-    if not depths.keys() <= {1, 2} or len(depths) > 1:
-        shown = "; ".join(sorted(depths.values())[:3])
-        raise UserError(
-            f"{folder}: no table, and the folders do not read as [split/]label/image or "
-            f"[split/]label/attribute/image, for example {shown}. Write a table with the path, label, attribute and "
-            "split of each image"
-        )
-    table = pd.DataFrame({"path": [path for path, _ in rows], "label": [parts[0] for _, parts in rows]})
-    if 2 in depths:
-        table["attribute"] = [parts[1] for _, parts in rows]
-    return table.assign(split=splits) if all(splits) else table
 
 
 def _image_column(file: Path) -> str | None:
