@@ -146,18 +146,6 @@ def test_the_prompts_take_their_words_from_the_names(home):
     assert own.prompts.ffr.attributes["wet_sand"] == ["wet sand"]
 
 
-def test_a_column_with_other_words_than_splits_is_no_split(home, capsys):
-    rows = [(n, y, a, "training" if s == "train" else "rest") for n, y, a, s in with_splits()]
-    table(home, rows, columns=("path", "label", "attribute", "fold"))
-    main(["pets"])
-    assert "the table has no split" in capsys.readouterr().out
-    # two columns with the words: neither is taken unasked
-    both = [(*row, row[3]) for row in with_splits()]
-    table(home, both, columns=("path", "label", "attribute", "fold", "part"))
-    main(["pets", "--force"])
-    assert "the table has no split" in capsys.readouterr().out
-
-
 def test_a_trial_has_the_data_as_they_were_edited_and_tiny_models(home, capsys):
     shutil.copy(ROOT / "config/demo.yaml", home / "config")
     (home / "resources/tiny-sd").mkdir(parents=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fairdream.errors import UserError
 from fairdream.listing import BROKEN_LINK, Listing, check_names, one_form
-from fairdream.newdata.layouts import split_of
+from fairdream.newdata.split_words import split_of
 
 if TYPE_CHECKING:
     import pandas as pd
