@@ -157,7 +157,7 @@ def test_a_loop_of_links_is_refused_before_a_run(dataset):
 
 @pytest.mark.parametrize("images", ["images/", "./images", "images"])
 def test_the_image_folder_is_written_as_a_path_is(dataset, images):
-    folder, path, config = dataset
+    _, path, config = dataset
     known = list(rows(path))
     manifest.write_manifest(str(path), Source(**{**config.model_dump(), "images": images}))
     assert list(rows(path)) == known
