@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from refusals import ROOT, Case, Table, check, give_up_root
+from test_bad_input import ROWS, data
 
 from fairdream.errors import UserError
 from fairdream.images import open_rgb
@@ -221,7 +222,10 @@ folders(
     files=("train/a.png", "test/b.png", "cat/c.png", "dog/d.png"),
 )
 folders(
-    "an image beside folders of splits", "a.png beside them is not", files=("train/a/b.png", "test/a/c.png", "a.png")
+    "an image beside folders of splits",
+    "beside them",
+    "a.png beside them is not",
+    files=("train/a/b.png", "test/a/c.png", "a.png"),
 )
 folders(
     "splits inside the classes", "lie inside the classes", "test, train", files=("cat/train/a.png", "dog/test/b.png")
@@ -260,6 +264,37 @@ folders(
     r"caf\xe9",
     files=(*PETS, os.fsdecode(b"caf\xe9/x/a.png")),
 )
+
+
+def spoilt(name: str, *words: str, to: str, link_to: str | None = None) -> None:
+    """Add a row: an image that the table names is called otherwise, or is a link."""
+
+    @CASES.add(name, *words)
+    def plant(folder: Path) -> Callable:
+        rows = [(to if row[0] == ROWS[2][0] else row[0], *row[1:]) for row in ROWS]
+        read = data(folder, rows)
+        path = folder / "images" / to
+        path.parent.mkdir(exist_ok=True)
+        (folder / "images" / ROWS[2][0]).rename(path)
+        if link_to:
+            path.rename(folder / "moved.png")
+            path.symlink_to(link_to)
+        return read
+
+
+NOT_TAKEN = "not taken for an image of the data set"
+spoilt("an ending that the table has too", NOT_TAKEN, "images/a.heic (row 4", "end in .bmp, .gif, .jfif", to="a.heic")
+spoilt("a hidden image", NOT_TAKEN, "._a.png is hidden or a leftover of a system", to="._a.png")
+spoilt("an image in a hidden folder", NOT_TAKEN, ".cache is hidden or a leftover of a system", to=".cache/a.png")
+spoilt("a broken link of another name", "a link that leads nowhere, or to itself", to="a.png", link_to="/nowhere")
+
+
+@CASES.add("a file that two rows name", "names one file twice, in two Unicode forms", r"\xe9.png", r"e\u0301.png")
+def _(folder: Path) -> Callable:
+    rows = [(f"{NFC}.png", *ROWS[0][1:]), (f"{NFD}.png", *ROWS[1][1:]), *ROWS[2:]]
+    read = data(folder, rows)
+    (folder / "images" / ROWS[0][0]).rename(folder / f"images/{NFC}.png")
+    return read
 
 
 @CASES.add("a folder that its reader may not read", "make it readable (chmod)", "cat/red", "Permission denied")
