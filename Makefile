@@ -34,7 +34,7 @@ PYTEST = $(PY) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -
 # What `make new-dataset` is told beside NAME, on the command line: what it cannot find out by itself (docs/data.md).
 # No shell reads a word of it: quotes in it are escaped.
 quoted = '$(subst ','\'',$(1))'
-NEW_DATASET = FOLDER TABLE IMAGE LABEL ATTRIBUTE SPLIT MISSING VALIDATION TEST BASE
+NEW_DATASET = FOLDER TABLE IMAGE IMAGES LABEL ATTRIBUTE SPLIT SPLIT_VALUES MISSING VALIDATION TEST BASE
 
 # $(call only,VARIABLES): a variable with a typing error would change nothing, and say nothing.
 GIVEN = $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
@@ -73,7 +73,7 @@ bench: setup ## all benchmarks that need no GPU, as one table (PEER=path of diff
 new-dataset: setup ## write and check config/NAME.yaml for your own data (NAME=birds; FOLDER= LABEL= ATTRIBUTE= …: docs/data.md)
 	@$(call only,NAME $(NEW_DATASET) FORCE)
 	@$(PY) -m fairdream.newdata $(if $(filter command,$(origin NAME)),$(call quoted,$(NAME)),$(error say what to call it: make new-dataset NAME=birds)) \
-	  $(foreach option,$(NEW_DATASET),$(if $(filter command,$(origin $(option))),--$(shell echo $(option) | tr A-Z a-z) $(call quoted,$($(option))))) \
+	  $(foreach option,$(NEW_DATASET),$(if $(filter command,$(origin $(option))),--$(shell echo $(option) | tr A-Z_ a-z-) $(call quoted,$($(option))))) \
 	  $(if $(filter command,$(origin FORCE)),--force)
 
 trial: setup ## a small run on your own data, after new-dataset: tiny models, minutes on a CPU (NAME=birds)

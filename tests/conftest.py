@@ -1,7 +1,9 @@
 """What holds for every test, and the figures that a run prints at its end."""
 
 import os
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +60,12 @@ def pytest_terminal_summary(terminalreporter) -> None:
         terminalreporter.section("figures")
         for text in dict.fromkeys(told):
             terminalreporter.line(text)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """An empty project with the paper's configuration, as `make new-dataset` is called in."""
+    (tmp_path / "config").mkdir()
+    shutil.copy(Path(__file__).resolve().parents[1] / "config.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

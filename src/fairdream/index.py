@@ -13,6 +13,7 @@ from fairdream.holdout import hold_out
 from fairdream.identity import file_digest
 from fairdream.images import open_rgb
 from fairdream.job import LOGGER
+from fairdream.listing import BROKEN_LINK, as_on_disk, suffix_of, why_passed_over
 from fairdream.prefetch import prefetch
 
 if TYPE_CHECKING:
@@ -39,19 +40,19 @@ def index(manifest: str, index: str, config: Source, seed: int | None = None) ->
     files = pd.read_parquet(manifest).set_index("path")
     table = read_tables(config, seed)
     prefix = f"{config.images}/" if config.images else ""
-    table["path"] = prefix + table["path"]
-    absent = table[~table["path"].isin(files.index)]
+    # the path that the table gives is the id: unique, stable when rows are added, and readable in every later table
+    table.insert(0, "id", prefix + table["path"])
+    table["path"] = _listed(table["id"], files.index, config)
+    absent = table[table["path"].isna()]
     if len(absent):
-        first = f"{absent['path'].iloc[0]} (row {absent['row'].iloc[0]} of {config.tables[0].file})"
-        first += _why_missing(Path(config.folder, absent["path"].iloc[0]))
+        first = f"{absent['id'].iloc[0]} (row {absent['row'].iloc[0]} of {config.tables[0].file})"
+        first += _why_missing(config.folder, absent["id"].iloc[0])
         raise UserError(f"{config.folder}: {len(absent)} image(s) of the table are missing, first {first}")
     table["sha256"] = files.loc[table["path"], "sha256"].to_numpy()
     _open_all([Path(config.folder, path) for path in table["path"]])
     _check_counts(table, config)
     _tell_of_test_groups(table, config)
     table = table.drop(columns="row").sort_values("path", ignore_index=True)
-    # the path is the id: unique, stable when rows are added, and readable in every later table
-    table.insert(0, "id", table["path"])
     table["folder"] = config.folder
     # a manifest that is newer than the index would pass for the one it was made of
     if file_digest(manifest) != before:
@@ -157,13 +158,14 @@ def read_table(file: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        if file.suffix == ".parquet":
+        suffix = suffix_of(file.name)
+        if suffix == ".parquet":
             return pd.read_parquet(file)
-        if file.suffix == ".jsonl":
+        if suffix == ".jsonl":
             return pd.read_json(file, lines=True, dtype=False)
-        if file.suffix == ".txt":
+        if suffix == ".txt":
             return _read_celeba(file)
-        return pd.read_csv(file, sep="\t" if file.suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
+        return pd.read_csv(file, sep="\t" if suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         hint = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
         raise UserError(f"{file}: cannot be read as a table: {error}{hint}") from None
@@ -192,14 +194,35 @@ def _read_celeba(file: Path) -> pd.DataFrame:
     return table
 
 
-def _why_missing(file: Path) -> str:
+def _listed(names: pd.Series, listed: pd.Index, config: Source) -> pd.Series:
+    """Return the images' paths as the manifest lists them, in whatever Unicode form; nothing for one that it does not.
+
+    Raises
+    ------
+    UserError
+        When two rows name one file in two forms.
+    """
+    paths = names.where(names.isin(listed))
+    absent = paths.isna()
+    if not absent.any():
+        return paths
+    paths[absent] = [own if own in listed else None for own in as_on_disk(Path(config.folder), names[absent])]
+    twice = paths.duplicated(keep=False) & paths.notna()
+    if twice.any():
+        forms = " and ".join(ascii(name) for name in names[paths == paths[twice].iloc[0]])
+        raise UserError(f"{config.folder}: the table names one file twice, in two Unicode forms: {forms}; leave one")
+    return paths
+
+
+def _why_missing(folder: str, name: str) -> str:
     """Return what is known of an image that the manifest does not list, as the end of a message."""
+    file = Path(folder, name)
     if file.is_file():
-        return (
-            ": it is there, but not taken for an image of the data set: by its ending, or because it lies outside of "
-            "the image folder, behind a link to a folder, or is not written as it stands below the folder (`./`, `..`)"
+        reason = why_passed_over(name) or (
+            "it lies outside of the image folder, or is not written as it stands below the folder (`./`, `..`)"
         )
-    return ": a link that leads nowhere, or to itself" if file.is_symlink() else ""
+        return f": it is there, but not taken for an image of the data set: {reason}"
+    return f": {BROKEN_LINK}" if file.is_symlink() else ""
 
 
 def _open_all(paths: list[Path]) -> None:

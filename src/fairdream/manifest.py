@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fairdream.dataset import Source
 from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.identity import file_digest
-
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
+from fairdream.job import LOGGER
+from fairdream.listing import Listing, as_on_disk, check_names, list_files, subfolders
 
 
 def image_base(folder: Path, paths: Sequence[str]) -> tuple[Path, int]:
@@ -26,13 +26,13 @@ def image_base(folder: Path, paths: Sequence[str]) -> tuple[Path, int]:
 
     Most of the first ones decide: one that is missing shows later, by its name.
     """
-    first, found = paths[:20], {}
-    for bases in (iter([folder]), folder.glob("*/"), folder.glob("*/*/")):
-        for base in sorted(bases):
-            if not any(part.startswith(".") for part in base.relative_to(folder).parts):
-                found[base] = sum(os.path.isfile(base / path) for path in first)  # False where it may not be read
+    first, found, bases = paths[:20], {}, [folder]
+    for _ in range(3):
+        for base in bases:
+            found[base] = sum(own is not None for own in as_on_disk(base, first))
         if max(found.values()) == len(first):
             break
+        bases = [inner for base in bases for inner in subfolders(base)]
     return max(found.items(), key=lambda own: own[1])
 
 
@@ -55,17 +55,20 @@ def was_read(index: Path, config: Source) -> bool:
 
 
 def write_manifest(manifest: str, config: Source) -> None:
-    """Write the manifest of a data set's tables and images.
+    """Write the manifest of a data set's tables and images; log what lies there and is passed over.
 
     Raises
     ------
     UserError
-        When the folder or a table is missing.
+        When the folder or a table is missing, or a file or folder cannot be read.
     """
     missing = missing_data(config)
     if missing:
         raise UserError(f"{', '.join(missing)}: not found")
-    _write(_scan(config, {}), manifest)
+    images = _images(config)
+    for told in images.told():
+        LOGGER.info("%s", told)
+    _write(_scan(config, images, {}), manifest)
 
 
 def refresh(manifest: str | Path, config: Source) -> bool:
@@ -78,50 +81,38 @@ def refresh(manifest: str | Path, config: Source) -> bool:
         known = {row["path"]: row for row in pq.read_table(manifest).to_pylist()}
     except (OSError, ValueError):
         known = {}  # a damaged one is made anew
-    rows = _scan(config, known)
+    rows = _scan(config, _images(config), known)
     if {row["path"]: row["sha256"] for row in rows} == {path: row["sha256"] for path, row in known.items()}:
         return False
     _write(rows, manifest)
     return True
 
 
-def _scan(config: Source, known: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    folder = Path(config.folder)
-    rows, strange = [], []
-    for path in _files(folder, config):
-        name = path.relative_to(folder).as_posix()
+def _images(config: Source) -> Listing:
+    return list_files(Path(config.folder, config.images))
+
+
+def _scan(config: Source, images: Listing, known: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    folder, below = Path(config.folder), PurePosixPath(config.images)
+    names = [PurePosixPath(table.file).as_posix() for table in config.tables]
+    names += [(below / name).as_posix() for name in images.files]
+    check_names(folder, names)
+    rows = []
+    for name in names:
+        path = os.path.join(folder, name)
         try:
-            found = path.stat()
+            found = os.stat(path)
             if not stat.S_ISREG(found.st_mode):
                 continue  # a pipe would be waited for without end
-            name.encode()
             old = known.get(name)
             same = old is not None and (old["size"], old["mtime_ns"]) == (found.st_size, found.st_mtime_ns)
-            sha256 = old["sha256"] if old and same else file_digest(path)
-        except UnicodeEncodeError:
-            strange.append(os.fsencode(name))
-            continue
+            sha256 = old["sha256"] if old and same else file_digest(folder / name)
         except PermissionError as error:
             raise UserError(f"{path}: {error.strerror}; make it readable (chmod)") from None
         except OSError:
-            continue  # a link that leads nowhere or to itself: told by the index, if a table names it
+            continue  # gone since it was listed
         rows.append({"path": name, "size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": sha256})
-    if strange:
-        raise UserError(
-            f"{folder}: {len(strange)} file(s) whose name is not UTF-8, first {min(strange)!r}; rename them "
-            "(`convmv -f latin1 -t utf8 -r --notest FOLDER`, if they come from an old system)"
-        )
     return sorted(rows, key=lambda row: row["path"])
-
-
-def _files(folder: Path, config: Source) -> Iterator[Path]:
-    for table in config.tables:
-        yield folder / table.file
-    # os.walk does not follow links to folders, so a loop of links ends
-    for parent, _, names in os.walk(folder / config.images):
-        for name in names:
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(parent, name)
 
 
 def _write(rows: list[dict[str, Any]], manifest: str | Path) -> None:

@@ -1,6 +1,5 @@
 """`make new-dataset` writes a configuration that reads the data as they lie, in any form, and says what it lacks."""
 
-import io
 import json
 import os
 import shutil
@@ -10,99 +9,30 @@ from collections import Counter
 from pathlib import Path
 
 import jsonschema
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from PIL import Image
+from own_data import (
+    ATTRIBUTES,
+    EXPECTED,
+    GROUPS,
+    LABELS,
+    ROOT,
+    ROWS,
+    found,
+    indexed,
+    png,
+    refused,
+    table,
+    with_splits,
+    write,
+)
 
 from fairdream.config import load_config
 from fairdream.errors import UserError
-from fairdream.index import index
-from fairdream.manifest import write_manifest
 from fairdream.newdata.__main__ import main
-
-ROOT = Path(__file__).resolve().parents[2]
-LABELS, ATTRIBUTES = ("cat", "dog", "sea-lion"), ("grass", "snow", "wet sand")
-# images of each group, uneven, and of one group none at all
-SIZES = {("cat", "grass"): 12, ("dog", "snow"): 20, ("sea-lion", "wet sand"): 30, ("sea-lion", "grass"): 0}
-ROWS = [
-    (f"{label[0]}{attribute[0]}{number:02d}.png", label, attribute)
-    for label in LABELS
-    for attribute in ATTRIBUTES
-    for number in range(SIZES.get((label, attribute), 6))
-]
-NAMES = {"sea-lion": "sea_lion", "wet sand": "wet_sand"}
-GROUPS = Counter(f"{NAMES.get(label, label)}-{NAMES.get(attribute, attribute)}" for _, label, attribute in ROWS)
-SPLITS = ("train", "train", "train", "validation", "test", "test")
-
-
-def png(number: int) -> bytes:
-    buffer = io.BytesIO()
-    pixels = np.zeros((8, 8, 3), np.uint8)
-    pixels[0, 0] = (number % 256, number // 256, 7)
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
-def write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-
-
-def with_splits() -> list[tuple[str, str, str, str]]:
-    """The rows with a split: of each group's images some for each."""
-    seen: Counter = Counter()
-    rows = []
-    for name, label, attribute in ROWS:
-        rows.append((name, label, attribute, SPLITS[seen[label, attribute] % 6]))
-        seen[label, attribute] += 1
-    return rows
-
-
-EXPECTED = Counter((NAMES.get(y, y), NAMES.get(a, a), split) for _, y, a, split in with_splits())
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """An empty project with the paper's configuration."""
-    (tmp_path / "config").mkdir()
-    shutil.copy(ROOT / "config.yaml", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def table(home: Path, rows=None, columns=("path", "label", "attribute", "split"), **written) -> Path:
-    """Images in a folder and a table beside it."""
-    folder = home / "data/pets"
-    for number, (name, *_) in enumerate(ROWS):
-        write(folder / "images" / name, png(number))
-    frame = pd.DataFrame(with_splits() if rows is None else rows, columns=columns)
-    for file in written.get("files", ["metadata.csv"]):
-        frame.to_parquet(folder / file) if file.endswith("parquet") else frame.to_csv(folder / file, index=False)
-    return folder
-
-
-def indexed(home: Path, name: str = "pets") -> pd.DataFrame:
-    """What a run reads of the data set by the configuration that was written; its counts are checked there."""
-    config = load_config(home / f"config/{name}.yaml")
-    source = config.datasets[name].reading()
-    write_manifest(str(home / "manifest.parquet"), source)
-    index(str(home / "manifest.parquet"), str(home / "index.parquet"), source, config.seed)
-    return pd.read_parquet(home / "index.parquet")
-
-
-def found(home: Path, name: str = "pets") -> Counter:
-    read = indexed(home, name)
-    return Counter(zip(read["label"], read["attribute"], read["split"], strict=True))
-
-
-def refused(*arguments: str) -> str:
-    with pytest.raises(UserError) as error:
-        main(list(arguments))
-    return str(error.value)
 
 
 @pytest.mark.parametrize("file", ["metadata.csv", "birds.parquet"])
@@ -144,18 +74,6 @@ def test_the_prompts_take_their_words_from_the_names(home):
     assert own.labels == {"cat": "cat", "dog": "dog", "sea_lion": "sea lion"}
     assert own.label_values == {"cat": "cat", "dog": "dog", "sea_lion": "sea-lion"}
     assert own.prompts.ffr.attributes["wet_sand"] == ["wet sand"]
-
-
-def test_a_column_with_other_words_than_splits_is_no_split(home, capsys):
-    rows = [(n, y, a, "training" if s == "train" else "rest") for n, y, a, s in with_splits()]
-    table(home, rows, columns=("path", "label", "attribute", "fold"))
-    main(["pets"])
-    assert "the table has no split" in capsys.readouterr().out
-    # two columns with the words: neither is taken unasked
-    both = [(*row, row[3]) for row in with_splits()]
-    table(home, both, columns=("path", "label", "attribute", "fold", "part"))
-    main(["pets", "--force"])
-    assert "the table has no split" in capsys.readouterr().out
 
 
 def test_a_trial_has_the_data_as_they_were_edited_and_tiny_models(home, capsys):

@@ -1,100 +1,72 @@
-"""Folders without a plain table of images: class folders, and the forms of Hugging Face `datasets`.
+"""Where a data set of one's own lies, and the table that is written there.
 
-What a run reads is always one table beside the images. Where there is none, `plain_table` writes ``fairdream.csv`` into
-the data set's folder, once; from then on the manifest tracks it and the images like any other. Notable choices:
-
-- Images that lie inside Parquet files are unpacked into ``unpacked/``, byte by byte as they are: every later stage
-  reads files, and one changed image stays one changed image.
-- The table is written last, so an unpacking that was killed leaves none, and starting again completes it.
-- Nothing that was there is changed or removed.
+What a run reads is always one table beside the images. Where none says all that for itself, ``fairdream.csv`` is
+written into the data set's folder, after any images are unpacked; from then on the manifest tracks it and the images
+like any other. Nothing that was there is changed or removed.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import os
-from collections.abc import Iterator
+import difflib
+import tarfile
+import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fairdream.download import is_unpacked, unpack
 from fairdream.errors import UserError
 from fairdream.files import atomic
-from fairdream.index import as_text, read_table
-from fairdream.manifest import IMAGE_SUFFIXES
+from fairdream.index import as_text
+from fairdream.listing import suffix_of, visible
+from fairdream.newdata.split_words import split_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OWN_TABLE, UNPACKED = "fairdream.csv", "unpacked"
-TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
-METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
-# Words for splits in names of files and folders, those of Hugging Face `datasets`.
-SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-    "eval": "test",
-    "evaluation": "test",
-}
+OWN_TABLE = "fairdream.csv"
 
 
-def plain_table(folder: Path) -> str:
-    """Return the name of the table of a data set's folder; write ``fairdream.csv`` where the images have no plain one.
+def find_folder(name: str, asked: Path | None) -> Path | None:
+    """Return the data set's folder; unpack an archive to ``data/NAME`` first. ``None``: no data yet, and none named.
 
     Raises
     ------
     UserError
-        When the folder has no form that is known, or several tables.
+        When the folder named is not there; names the one that is called alike.
     """
-    stored = [path for path in _below(folder, ".parquet") if _image_column(path)]
-    if stored:
-        return write_table(folder, _unpack(folder, stored))
-    tables = sorted(p for p in folder.iterdir() if p.suffix in TABLES and p.name != OWN_TABLE and p.is_file())
-    metadata = [path for path in tables if path.name in METADATA]
-    if len(metadata) == 1 or len(tables) == 1:
-        return (metadata or tables)[0].name
-    if tables:
-        raise UserError(f"{folder} has several tables: {', '.join(p.name for p in tables)}; choose one with TABLE=")
-    inner = sorted(path for name in METADATA for path in folder.glob(f"*/{name}"))
-    if inner:
-        return write_table(folder, _joined(folder, inner))
-    if any(_below(folder, ".arrow")):
-        raise UserError(
-            f"{folder}: this was saved with `save_to_disk`; save it as Parquet, a file a split: "
-            f"`for split, part in datasets.load_from_disk('{folder}').items(): part.to_parquet(f'{{split}}.parquet')`"
-        )
-    return write_table(folder, _by_folders(folder))
+    folder = asked or Path("data", name)
+    if folder.is_file():
+        if not (zipfile.is_zipfile(folder) or tarfile.is_tarfile(folder)):
+            raise UserError(
+                f"FOLDER={folder}: no folder, nor a zip or tar of one; did you mean FOLDER={folder.parent}?"
+            )
+        target = Path("data", name)
+        if not target.exists():
+            unpack(folder, target)
+            print(f"{folder}: unpacked into {target}")
+        elif not is_unpacked(folder, target):
+            raise UserError(f"{target} is there already: give it as FOLDER=, or remove it to unpack {folder} anew")
+        folder = target
+    if not folder.is_dir():
+        parent = folder.parent
+        there = sorted(path.name for path in parent.iterdir()) if parent.is_dir() else []
+        near = difflib.get_close_matches(folder.name, there, 1)
+        if asked is None and not near:
+            return None
+        hint = f"did you mean {parent / near[0]}?" if near else "say where the images are with FOLDER="
+        raise UserError(f"{folder}: no such folder or archive; {hint}")
+    return _unwrapped(folder)
 
 
-def unwrapped(folder: Path) -> Path:
+def _unwrapped(folder: Path) -> Path:
     """Return the one folder in a folder, as an unpacked archive has it; the folder itself where it has more.
 
     Not one of a split; and not one with Parquet, which may hold images of Hugging Face, whose paths start further up.
     """
-    inner = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
-    if len(inner) != 1 or not inner[0].is_dir() or split_of(inner[0].name) or any(inner[0].glob("*.parquet")):
+    inner = visible(folder)
+    if len(inner) != 1 or not inner[0].is_dir() or split_of(inner[0].name):
         return folder
-    return inner[0]
-
-
-def split_of(name: str) -> str | None:
-    """Return the split that a file's or folder's name says, such as ``train-00000-of-00002``."""
-    word = name.lower()
-    for mark in "-_. ":
-        word = word.split(mark)[0]
-    return SPLIT_WORDS.get(word)
-
-
-def _below(folder: Path, suffix: str) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != UNPACKED and not name.startswith("."))
-        yield from (Path(parent, name) for name in sorted(names) if name.endswith(suffix))
+    return folder if any(suffix_of(path.name) == ".parquet" for path in visible(inner[0])) else inner[0]
 
 
 def write_table(folder: Path, table: pd.DataFrame) -> str:
@@ -105,126 +77,3 @@ def write_table(folder: Path, table: pd.DataFrame) -> str:
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); copy the data set where it can") from None
     return OWN_TABLE
-
-
-def _joined(folder: Path, files: list[Path]) -> pd.DataFrame:
-    """Join an imagefolder's metadata files, one in the folder of each split."""
-    import pandas as pd
-
-    parts = []
-    for file in files:
-        part = read_table(file)
-        if "file_name" not in part:
-            raise UserError(f"{file}: no column file_name; it has {', '.join(map(str, part.columns))}")
-        path = f"{file.parent.name}/" + part.pop("file_name")
-        split = split_of(file.parent.name)
-        if split is None:
-            raise UserError(f"{file.parent}: its name says no split; expected train, validation or test")
-        parts.append(part.drop(columns="split", errors="ignore").assign(path=path, split=split))
-    return pd.concat(parts, ignore_index=True)
-
-
-def _by_folders(folder: Path) -> pd.DataFrame:
-    """Read label, and if there is one more level attribute, from the folders' names: ``[split/]label[/attribute]/``."""
-    import pandas as pd
-
-    rows = []
-    for suffix in sorted(IMAGE_SUFFIXES | {suffix.upper() for suffix in IMAGE_SUFFIXES}):
-        for path in _below(folder, suffix):
-            rows.append((path.relative_to(folder).as_posix(), path.relative_to(folder).parts[:-1]))
-    rows.sort()
-    if not rows:
-        raise UserError(f"{folder}: neither a table (CSV, TSV, JSON Lines, Parquet) nor an image below it")
-    splits = [split_of(parts[0]) if parts else None for _, parts in rows]
-    if all(splits):
-        rows = [(path, parts[1:]) for path, parts in rows]
-    depths = {len(parts): path for path, parts in rows}
-    if not depths.keys() <= {1, 2} or len(depths) > 1:
-        shown = "; ".join(sorted(depths.values())[:3])
-        raise UserError(
-            f"{folder}: no table, and the folders do not read as [split/]label/image or "
-            f"[split/]label/attribute/image, for example {shown}. Write a table with the path, label, attribute and "
-            "split of each image"
-        )
-    table = pd.DataFrame({"path": [path for path, _ in rows], "label": [parts[0] for _, parts in rows]})
-    if 2 in depths:
-        table["attribute"] = [parts[1] for _, parts in rows]
-    return table.assign(split=splits) if all(splits) else table
-
-
-def _image_column(file: Path) -> str | None:
-    """Return the column of a Parquet file that holds images as Hugging Face stores them: ``{bytes, path}``."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        schema = pq.read_schema(file)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{file}: cannot be read as Parquet: {error}") from None
-    for field in schema:
-        if pa.types.is_struct(field.type) and {"bytes", "path"} <= {inner.name for inner in field.type}:
-            return field.name
-    return None
-
-
-def _class_names(file: Path) -> dict[str, list[str]]:
-    """Return the names of the values of `ClassLabel` columns, which are stored as numbers."""
-    import pyarrow.parquet as pq
-
-    metadata = (pq.read_schema(file).metadata or {}).get(b"huggingface", b"{}")
-    features = json.loads(metadata).get("info", {}).get("features", {})
-    return {name: of["names"] for name, of in features.items() if isinstance(of, dict) and of.get("names")}
-
-
-def _unpack(folder: Path, files: list[Path]) -> pd.DataFrame:
-    """Write the images of Parquet files below ``unpacked/``; return the table of their other columns."""
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    rows: list[dict[str, Any]] = []
-    for file in files:
-        column, names = _image_column(file), _class_names(file)
-        plain = [field.name for field in pq.read_schema(file) if not pa.types.is_nested(field.type)]
-        split = split_of(file.stem) or split_of(file.parent.name)
-        target = folder / UNPACKED / file.relative_to(folder).with_suffix("")
-        number = 0
-        with pq.ParquetFile(file) as stored:
-            for batch in stored.iter_batches(batch_size=100, columns=[column, *plain]):
-                for row in batch.to_pylist():
-                    path = _image_file(folder, target, number, row.pop(column), file)
-                    for name in names.keys() & row.keys():
-                        row[name] = names[name][row[name]] if row[name] is not None and row[name] >= 0 else None
-                    own = {"split": split} if split else {}
-                    rows.append({**own, **row, "path": path.relative_to(folder).as_posix()})
-                    number += 1
-    if len({"split" in row for row in rows}) > 1:
-        raise UserError(f"{folder}: the names of some Parquet files say a split, those of others do not")
-    return pd.DataFrame(rows)
-
-
-def _image_file(folder: Path, target: Path, number: int, image: dict[str, Any] | None, file: Path) -> Path:
-    """Write an image's bytes unless they are there, or find the file that a row only names; return its path."""
-    from PIL import Image
-
-    content, name = (image or {}).get("bytes"), (image or {}).get("path") or ""
-    if content is None:
-        for base in (file.parent, folder):
-            if name and (base / name).is_file() and (base / name).is_relative_to(folder):
-                return base / name
-        raise UserError(f"{file}: row {number + 1}: no image in it, and no file {name or 'named'}")
-    suffix = Path(name).suffix.lower()
-    if suffix not in IMAGE_SUFFIXES:
-        try:
-            with Image.open(io.BytesIO(content)) as opened:
-                suffix = f".{(opened.format or '').lower()}"
-        except OSError as error:
-            raise UserError(f"{file}: row {number + 1}: {error}") from None
-    path = target / f"{number:06d}{suffix}"
-    if not path.is_file() or path.read_bytes() != content:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written: {error.strerror}; copy the data set where it can") from None
-    return path

@@ -1,0 +1,38 @@
+"""What `make new-dataset` prints: the groups, what was assumed, and what to run next."""
+
+from __future__ import annotations
+
+from fairdream.bias import aligned_groups
+from fairdream.newdata.split_words import SPLITS
+
+
+def report(name: str, counts: dict[str, dict[str, int]], swapped: list[str], notes: list[str]) -> str:
+    """Return the groups as a table, if there are any, the notes and what to run next."""
+    lines = [*_groups(counts, swapped), ""] if counts else [""]
+    untested = [group for group, count in counts.items() if not count["test"]]
+    if untested:
+        notes = [*notes, f"no test image of {', '.join(untested)}: no accuracy will tell of it"]
+    lines += [*(f"Note: {note}." for note in notes), ""] if notes else []
+    own = f"--configfile=config/{name}.yaml"
+    lines += [
+        "Next, after a look at the words under `labels`, `attributes` and `prompts`:",
+        f"  .venv/bin/snakemake -n {own}    # a dry run: every job, nothing computed",
+        f"  .venv/bin/snakemake --cores 2 check_data {own}    # opens every image once",
+        f"  make audit CONFIG=config/{name}.yaml    # how biased they are, which method fits",
+        f"  make trial NAME={name}    # a small run first, on tiny models: minutes on a CPU",
+        f"  make plan CONFIG=config/{name}.yaml    # the hours, before they are spent",
+        f"  .venv/bin/snakemake --profile profiles/local {own}    # the run, on this machine",
+        f"  .venv/bin/snakemake --profile profiles/slurm {own}    # the run, on a SLURM cluster",
+        f"  make report CONFIG=config/{name}.yaml    # all of it in one HTML file",
+    ]
+    return "\n".join(lines)
+
+
+def _groups(counts: dict[str, dict[str, int]], swapped: list[str]) -> list[str]:
+    aligned = aligned_groups({group: count["train"] for group, count in counts.items()}).values()
+    width = max(len("group"), *map(len, counts))
+    lines = ["", f"{'group':{width}}  " + "  ".join(f"{split:>10}" for split in SPLITS)]
+    for group, count in counts.items():
+        role = "goes with its class" if group in aligned else "drawn by the swap" * (group in swapped)
+        lines.append(f"{group:{width}}  " + "  ".join(f"{count[split]:>10}" for split in SPLITS) + f"  {role}".rstrip())
+    return lines

@@ -1,0 +1,36 @@
+"""Words for splits in cells, in names of files and of folders: those of Hugging Face `datasets`."""
+
+from __future__ import annotations
+
+import re
+
+SPLITS = ("train", "validation", "test")
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+
+
+def split_of(name: str) -> str | None:
+    """Return the split that a file's or folder's name begins with, such as ``train-00000-of-00002``."""
+    return SPLIT_WORDS.get(re.split(r"[-_. ]", name.lower())[0])
+
+
+def split_of_file(stem: str) -> str | None:
+    """Return the split that a table's name says in any of its words, such as ``birds_train``; none where two differ."""
+    splits = {SPLIT_WORDS[word] for word in re.split(r"[-_. ]+", stem.lower()) if word in SPLIT_WORDS}
+    return splits.pop() if len(splits) == 1 else None
+
+
+def split_of_word(word: str) -> str | None:
+    """Return the split that a word stands for and nothing else: ``Test``, ``training set``, ``val2017``."""
+    bare = re.sub(r"([-_. ]?(set|split|data|images?|imgs?|\d+))*$", "", word.strip().lower())
+    return SPLIT_WORDS.get(bare)
