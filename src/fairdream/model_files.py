@@ -17,7 +17,7 @@ from typing import Any
 from fairdream.errors import UserError
 from fairdream.files import remedy, write_if_changed
 from fairdream.identity import file_digest
-from fairdream.model_layout import CHECKS
+from fairdream.model_layout import CHECKS, check_link
 
 Notes = dict[str, dict[str, Any]]  # file, relative to the model's folder -> size, mtime_ns, place, sha256
 
@@ -115,12 +115,10 @@ def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[Path]:
             continue
         if entry.is_dir():
             yield from _walk(entry, (*above, place))
-        elif entry.suffix == ".md":
-            continue
-        elif entry.is_file():
-            yield entry
-        elif entry.is_symlink():
-            raise UserError(f"{entry}: is a link to nothing; fetch the model again, or remove the link")
+        elif entry.suffix != ".md":
+            check_link(entry)
+            if entry.is_file():  # a pipe would be waited for without end
+                yield entry
 
 
 def _look(path: Path, manifest: Path, known: Notes) -> Notes:

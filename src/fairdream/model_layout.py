@@ -66,7 +66,8 @@ def check_clip(path: Path) -> None:
     """
     if not path.is_dir():
         return  # one file, which open_clip has downloaded and compared
-    content = _read(_entry(path, "open_clip_config.json", "open_clip"), "an open_clip model's", "model_cfg")
+    entry = _entry(path, "open_clip_config.json", "open_clip")
+    content = _read(entry, "an open_clip model's configuration", "model_cfg")
     weights = [file for ending in ("safetensors", "bin", "pth") for file in sorted(path.glob(f"*.{ending}"))]
     if not weights:
         raise UserError(f"{path}: no CLIP weights here, such as open_clip_model.safetensors; copy the model again")
@@ -79,6 +80,7 @@ def check_clip(path: Path) -> None:
 
 def _entry(path: Path, name: str, library: str) -> Path:
     """Return the file that makes a folder a model; where it lies below, as in a hub's cache, tell in which folder."""
+    check_link(path / name)
     if not (path / name).is_file():
         below = sorted(file.parent for pattern in ("*", "snapshots/*") for file in path.glob(f"{pattern}/{name}"))
         hint = f"; name the folder below it that has one: {', '.join(map(str, below[:3]))}" if below else ""
@@ -98,6 +100,7 @@ def _read(file: Path, what: str, key: str) -> dict[str, Any]:
 def _weights(folder: Path, stem: str) -> list[Path]:
     """Return the files of a network's weights, in one piece or in shards."""
     whole, index = folder / f"{stem}.safetensors", folder / f"{stem}.safetensors.index.json"
+    check_link(whole)
     found = [whole] if whole.is_file() else []
     # where there are both, diffusers reads the shards and transformers the other
     if index.is_file():
@@ -117,8 +120,15 @@ def _weights(folder: Path, stem: str) -> list[Path]:
     )
 
 
+def check_link(file: Path) -> None:
+    """Refuse a link whose end is gone, as in a hub's cache that was cleared."""
+    if file.is_symlink() and not file.exists():
+        raise UserError(f"{file}: is a link to nothing; fetch the model again, or remove the link")
+
+
 def _check_all(files: Iterable[Path]) -> None:
     for file in files:
+        check_link(file)
         if not file.is_file():
             raise UserError(f"{file}: is missing from the model; copy or fetch the model again")
         if not is_whole(file):

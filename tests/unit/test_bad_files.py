@@ -388,6 +388,12 @@ spoiled(
     "vae/diffusion_pytorch_model.safetensors",
 )
 spoiled(
+    "an index that is a link to nowhere",
+    to_nothing("model_index.json"),
+    "is a link to nothing",
+    "model_index.json",
+)
+spoiled(
     "a CLIP without weights",
     without("open_clip_model.safetensors"),
     "no CLIP weights here",
@@ -411,7 +417,7 @@ spoiled(
 spoiled(
     "a CLIP's settings that are none",
     lambda model: (model / "open_clip_config.json").write_text("{}"),
-    "cannot be read as an open_clip model's",
+    "cannot be read as an open_clip model's configuration",
     "open_clip_config.json",
     source="tiny-clip",
 )
