@@ -32,6 +32,7 @@ def test_a_model_is_read_anew_at_the_start_but_not_beside_a_run_that_goes_on(fet
     before = (fetched / MANIFEST).read_text()
     other_weights(fetched)
     lock = fetched / ".snakemake/locks/0.input.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
     lock.write_text("of another run")
     run_snakemake(fetched, "-n", timeout=120)
     assert (fetched / MANIFEST).read_text() == before
