@@ -133,7 +133,7 @@ def _look(path: Path, manifest: Path, known: Notes) -> Notes:
         for name, file in model_files(path).items():
             found = file.stat()
             now = {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "place": os.path.realpath(file)}
-            old = known.get(name)
+            old: Any = known.get(name)
             same = isinstance(old, dict) and "sha256" in old and now.items() <= old.items()
             notes[name] = {**now, "sha256": old["sha256"] if same else file_digest(file)}
     except OSError as error:

@@ -7,7 +7,7 @@ and without weights open_clip goes on with random ones.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -136,4 +136,8 @@ def _check_all(files: Iterable[Path]) -> None:
 
 
 # By the model's role in a run; torchvision compares an encoder's digest when it fetches one.
-CHECKS = {"diffusion": check_diffusion, "clip": check_clip, "encoder": lambda path: None}
+CHECKS: dict[str, Callable[[Path], None]] = {
+    "diffusion": check_diffusion,
+    "clip": check_clip,
+    "encoder": lambda path: None,
+}

@@ -374,7 +374,7 @@ CASES = [
         "the weights of a CLIP in their place",
         "",
         other_weights("resources/tiny-clip/open_clip_model.safetensors"),
-        images(8, 40, 9, embed=1, centroids=2, subjects=2, finetune=6),
+        images(16, 40, 9, embed=1, centroids=2, subjects=2, finetune=12),
     ),
     Case(
         "code of a stage",
