@@ -18,7 +18,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 
 from snakemake.exceptions import WorkflowError
 
-from fairdream import basemodel, files, installed, manifest, orphans, plan, planned, scheduling, sections
+from fairdream import basemodel, files, installed, manifest, model_files, orphans, plan, planned, scheduling, sections
 from fairdream.config import read_values, validate_config
 from fairdream.errors import UserError
 from fairdream.identity import code_digest
@@ -87,14 +87,21 @@ def check_datasets(to_read=None):
         )
 
 
+def model(role):
+    return f"{CONFIG.models.folder}/{role}.json"
+
+
+ROLES = ("diffusion", "clip", "encoder")
 # Only where the user starts the run: jobs on other nodes parse this file again. And not beside a run that goes on, whose
 # jobs may be reading the manifest: a dry run meanwhile must not make it newer than what they write.
 if workflow.is_main_process and not any(Path(".snakemake/locks").glob("*")):
-    for name, dataset in CONFIG.datasets.items():
-        try:
+    try:
+        for name, dataset in CONFIG.datasets.items():
             manifest.refresh(Path(CONFIG.results, name, "manifest.parquet"), dataset.reading())
-        except UserError as error:
-            sys.exit(f"\n{error}\n")
+        for role in ROLES:
+            model_files.refresh(model(role), role)
+    except UserError as error:
+        sys.exit(f"\n{error}\n")
 
 
 wildcard_constraints:
@@ -123,10 +130,6 @@ def code(script):
 
 def at(folder, path):
     return f"{CONFIG.results}/{folder}/{path}"
-
-
-def model(role):
-    return f"{CONFIG.models.folder}/{role}.json"
 
 
 def tables_of(wildcards):
@@ -336,6 +339,13 @@ def to_read():
     return sorted({job.wildcards.dataset for job in workflow.dag.needrun_jobs() if job.rule.name in readers})
 
 
+def models_to_load():
+    """Return the roles whose model jobs of this run read as it lies there, not fetched by this run."""
+    jobs = list(workflow.dag.needrun_jobs())
+    read, made = ({Path(file) for job in jobs for file in getattr(job, kind)} for kind in ("input", "output"))
+    return [role for role in ROLES if Path(model(role)) in read - made]
+
+
 def begin():
     """Before the first job of a run, not in a dry run: meet what a killed run left, write down what this one goes by."""
     try:
@@ -348,9 +358,9 @@ def begin():
             # a job that was complete when this run was planned, and cancelled since, took its files along
             workflow.async_run(workflow.dag.postprocess())
             check_datasets(to_read())
-        for role in ("diffusion", "clip", "encoder"):
-            if Path(model(role)).is_file():
-                basemodel.check_files(model(role))
+        for role in models_to_load():
+            basemodel.check_files(model(role))
+            model_files.check_asked_for(model(role), getattr(CONFIG.models, role).model_dump())
     except UserError as error:
         raise WorkflowError(f"\n{error}")
     scripts = sorted((ROOT / "workflow/scripts").glob("*.py"))

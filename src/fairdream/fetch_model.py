@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from fairdream.errors import UserError
-from fairdream.files import is_whole, write_if_changed
-from fairdream.identity import file_digest
 from fairdream.job import LOGGER
+from fairdream.model_files import write_manifest
+from fairdream.model_layout import CHECKS
 from fairdream.settings import ClipModel, DiffusionModel, EncoderModel
 
-# What StableDiffusionPipeline needs of a hub repository, without other frameworks' copies of the same weights.
+# What StableDiffusionPipeline needs of a hub repository, without other frameworks' copies of the same weights. It
+# loads each part that model_index.json names, but for the safety checker, which it is told to leave out.
 DIFFUSION_FILES = [
     "model_index.json",
     "scheduler/*",
+    "feature_extractor/*.json",
+    "image_encoder/*.json",
+    "image_encoder/*.safetensors",
     "text_encoder/*.json",
     "text_encoder/*.safetensors",
     "text_encoder_2/*.json",
@@ -28,10 +31,6 @@ DIFFUSION_FILES = [
     "vae/*.json",
     "vae/*.safetensors",
 ]
-
-
-# Pipelines whose UNet is trained here.
-FAMILIES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
 
 
 def fetch_model(manifest: str, role: str, config: dict[str, Any]) -> None:
@@ -57,26 +56,21 @@ def fetch_model(manifest: str, role: str, config: dict[str, Any]) -> None:
         "encoder": (_encoder, EncoderModel),
     }
     fetch, section = sources[role]
-    path = fetch(Path(manifest).parent, section(**config))
-    files = {}
+    values = section(**config)
+    path = fetch(Path(manifest).parent, values)
     if path is not None:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            # documents and a downloader's own notes decide nothing
-            if file.is_file() and file.suffix != ".md" and ".cache" not in file.parts:
-                files[file.relative_to(path).as_posix() if path.is_dir() else file.name] = file_digest(file)
-    LOGGER.info("%s: %s, %d files", role, path, len(files))
-    content = {"path": str(path or "."), "files": files}
-    write_if_changed(manifest, json.dumps(content, indent=1, sort_keys=True) + "\n")
+        CHECKS[role](path)
+    count = write_manifest(manifest, path, values.model_dump())
+    LOGGER.info("%s: %s, %d files", role, path, count)
 
 
 def _diffusion(folder: Path, config: DiffusionModel) -> Path:
     if config.is_local:
-        path = Path(config.id).expanduser()
-        _check_diffusion(path)
-        return path
+        return Path(config.id).expanduser()
     from huggingface_hub import snapshot_download
 
-    path = folder / config.id.replace("/", "--")
+    # a folder for each revision: what another one leaves, or another run fetches meanwhile, would be taken for this one
+    path = folder / f"{config.id}--{config.revision}".replace("/", "--")
     try:
         snapshot_download(
             config.id,
@@ -90,43 +84,22 @@ def _diffusion(folder: Path, config: DiffusionModel) -> Path:
             f"{config.id}@{config.revision}: cannot be fetched to {path} ({type(error).__name__}: {error}). "
             "Without network, copy the model there by hand and set models.diffusion.id to that folder."
         ) from None
-    _check_diffusion(path)
     return path
-
-
-def _check_diffusion(path: Path) -> None:
-    """Refuse a folder that is no Stable Diffusion in diffusers' layout, or not whole, before a GPU job loads it."""
-    index = path / "model_index.json"
-    if not index.is_file():
-        raise UserError(f"{path}: no diffusers model here (model_index.json is missing)")
-    try:
-        kind = json.loads(index.read_text(encoding="utf-8"))["_class_name"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{index}: cannot be read as a diffusers model's index: {error!r}") from None
-    if kind not in FAMILIES:
-        raise UserError(f"{path}: models.diffusion: {kind} is not of the SD 1, SD 2 or SDXL family")
-    for part in ("unet", "vae", "text_encoder"):
-        weights = sorted(path.glob(f"{part}/*.safetensors"))
-        if not weights:
-            raise UserError(
-                f"{path}: {part}/ has no weights in safetensors, and pickled ones (.bin, .ckpt) can run code, so they "
-                "are not read; take the model's repository in diffusers' layout"
-            )
-        damaged = [file for file in weights if not is_whole(file)]
-        if damaged:
-            raise UserError(f"{damaged[0]}: damaged, or not copied to its end; delete it and fetch it again")
 
 
 def _clip(folder: Path, config: ClipModel) -> Path:
     if config.name.startswith("local-dir:"):
-        path = Path(config.name.removeprefix("local-dir:"))
-        if not (path / "open_clip_config.json").is_file():
-            raise UserError(f"{path}: no open_clip model here (open_clip_config.json is missing)")
-        return path
+        return Path(config.name.removeprefix("local-dir:"))
     import open_clip
 
+    # of a tag that it does not know, open_clip fetches nothing and says nothing
+    known = open_clip.get_pretrained_cfg(config.name, config.pretrained or "")
+    if not known:
+        raise UserError(
+            f"models.clip.pretrained: open_clip has no weights {config.pretrained} of {config.name}; it has "
+            f"{', '.join(open_clip.list_pretrained_tags_by_model(config.name)) or 'none of this name'}"
+        )
     try:
-        known = open_clip.get_pretrained_cfg(config.name, config.pretrained)
         return Path(open_clip.download_pretrained(known, cache_dir=str(folder)))
     except Exception as error:
         raise UserError(

@@ -45,7 +45,7 @@ def check_names(config: Config) -> None:
             f"models.encoder.name: torchvision has no {encoder}; it has {_like(encoder, networks)}; or small_cnn"
         )
     architectures = {path.stem for path in _files("open_clip", "model_configs/*.json")}
-    if architectures and not clip.startswith("local-dir:") and clip.replace("/", "-") not in architectures:
+    if architectures and not clip.startswith("local-dir:") and clip not in architectures:
         raise UserError(
             f"models.clip.name: open_clip has no {clip}; it has {_like(clip, architectures)}; or local-dir:FOLDER"
         )

@@ -4,6 +4,7 @@ The rows of a data set with a wrong image are read as the workflow reads it: man
 """
 
 import io
+import json
 import os
 import shutil
 import struct
@@ -27,7 +28,7 @@ from test_bad_input import CASES as OTHERS
 from test_bad_input import data
 from test_listing import CASES as FOLDERS
 
-from fairdream import adapters, basemodel, checkpoint, download, fetch_model, files
+from fairdream import adapters, basemodel, checkpoint, download, fetch_model, files, model_files
 from fairdream.__main__ import main
 from fairdream.images import encode_png, iter_pngs, open_rgb, write_shard
 
@@ -255,6 +256,224 @@ def _(folder: Path) -> Callable:
     model = tiny(folder)
     cut(model / "unet/diffusion_pytorch_model.safetensors", 100_000)
     return diffusion(folder, model)
+
+
+def spoiled(name: str, spoil: Callable[[Path], None], *words: str, source: str = "tiny-sd") -> None:
+    """Add a row: a copy of an embedded model that something was done to."""
+
+    @CASES.add(name, *words)
+    def plant(folder: Path) -> Callable:
+        model = Path(shutil.copytree(ROOT / "resources" / source, folder / "model"))
+        spoil(model)
+        role, values = (
+            ("diffusion", {"id": str(model)})
+            if source == "tiny-sd"
+            else ("clip", {"name": f"local-dir:{model}", "pretrained": None})
+        )
+        return lambda: fetch_model.fetch_model(str(folder / f"m/{role}.json"), role, values)
+
+
+def into_snapshot(model: Path) -> None:
+    """Make a folder a hub's cache of one model."""
+    model.rename(model.with_name("snapshot"))
+    (model / "refs").mkdir(parents=True)
+    (model / "snapshots").mkdir()
+    model.with_name("snapshot").rename(model / "snapshots/0123abc")
+
+
+def as_variant(model: Path) -> None:
+    for file in list(model.rglob("*.safetensors")):
+        file.rename(file.with_suffix(".fp16.safetensors"))
+
+
+def in_shards(model: Path) -> None:
+    """Write an index of two shards, of which one is there."""
+    whole = model / "unet/diffusion_pytorch_model.safetensors"
+    names = [f"diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    whole.rename(whole.with_name(names[0]))
+    index = {"metadata": {}, "weight_map": {"conv_in.bias": names[0], "conv_out.bias": names[1]}}
+    whole.with_name(f"{whole.name}.index.json").write_text(json.dumps(index))
+
+
+def with_part(part: str, kind: str) -> Callable[[Path], None]:
+    """Return what names one part more in a model's index."""
+
+    def spoil(model: Path) -> None:
+        index = json.loads((model / "model_index.json").read_text())
+        (model / "model_index.json").write_text(json.dumps({**index, part: ["transformers", kind]}))
+
+    return spoil
+
+
+def without(*names: str) -> Callable[[Path], None]:
+    def spoil(model: Path) -> None:
+        for name in names:
+            shutil.rmtree(model / name) if (model / name).is_dir() else (model / name).unlink()
+
+    return spoil
+
+
+def to_nothing(name: str) -> Callable[[Path], None]:
+    """Return what makes a file a link whose end was removed, as in a hub's cache that was cleared."""
+
+    def spoil(model: Path) -> None:
+        (model / name).unlink(missing_ok=True)
+        (model / name).symlink_to("../../blobs/0123abc")
+
+    return spoil
+
+
+MISSING = "is missing from the model"
+spoiled(
+    "a hub's cache", into_snapshot, "no diffusers model here", "name the folder below it", "model/snapshots/0123abc"
+)
+spoiled(
+    "a hub's cache of a CLIP",
+    into_snapshot,
+    "no open_clip model here",
+    "name the folder below it",
+    "model/snapshots/0123abc",
+    source="tiny-clip",
+)
+spoiled(
+    "a variant of the weights alone",
+    as_variant,
+    "a variant of the weights",
+    "unet/diffusion_pytorch_model.fp16.safetensors",
+    "rename this file to diffusion_pytorch_model.safetensors",
+)
+spoiled("weights without a shard", in_shards, MISSING, "unet/diffusion_pytorch_model-00002-of-00002.safetensors")
+spoiled(
+    "an index of shards that is none",
+    lambda model: (model / "vae/diffusion_pytorch_model.safetensors.index.json").write_text("[]"),
+    "cannot be read as an index of shards",
+    "vae/diffusion_pytorch_model.safetensors.index.json",
+)
+spoiled("a model without its tokenizer", without("tokenizer"), MISSING, "tokenizer/tokenizer.json")
+spoiled("a model without its schedule", without("scheduler"), MISSING, "scheduler/scheduler_config.json")
+spoiled("a network without its shape", without("unet/config.json"), MISSING, "unet/config.json")
+spoiled(
+    "a network's shape cut off",
+    lambda model: cut(model / "text_encoder/config.json", 20),
+    "or not copied to its end",
+    "text_encoder/config.json",
+)
+spoiled(
+    "a second text encoder that is named and not there",
+    with_part("text_encoder_2", "CLIPTextModelWithProjection"),
+    "has no weights in safetensors",
+    "text_encoder_2/",
+)
+spoiled(
+    "a second tokenizer that is named and not there",
+    with_part("tokenizer_2", "CLIPTokenizer"),
+    MISSING,
+    "tokenizer_2/tokenizer.json",
+)
+spoiled(
+    "a feature extractor that is named and not there",
+    with_part("feature_extractor", "CLIPImageProcessor"),
+    MISSING,
+    "feature_extractor/preprocessor_config.json",
+)
+spoiled(
+    "a link of a model that leads nowhere",
+    to_nothing("unet/notes.txt"),
+    "is a link to nothing",
+    "unet/notes.txt",
+)
+spoiled(
+    "weights that are a link to nowhere",
+    to_nothing("vae/diffusion_pytorch_model.safetensors"),
+    "is a link to nothing",
+    "vae/diffusion_pytorch_model.safetensors",
+)
+spoiled(
+    "an index that is a link to nowhere",
+    to_nothing("model_index.json"),
+    "is a link to nothing",
+    "model_index.json",
+)
+spoiled(
+    "a CLIP without weights",
+    without("open_clip_model.safetensors"),
+    "no CLIP weights here",
+    "open_clip_model.safetensors",
+    source="tiny-clip",
+)
+spoiled(
+    "a CLIP cut off",
+    lambda model: cut(model / "open_clip_model.safetensors", 10_000),
+    "or not copied to its end",
+    "open_clip_model.safetensors",
+    source="tiny-clip",
+)
+spoiled(
+    "a CLIP without its words",
+    without("tokenizer.json", "vocab.json", "merges.txt"),
+    MISSING,
+    "tokenizer.json",
+    source="tiny-clip",
+)
+spoiled(
+    "a CLIP's settings that are none",
+    lambda model: (model / "open_clip_config.json").write_text("{}"),
+    "cannot be read as an open_clip model's configuration",
+    "open_clip_config.json",
+    source="tiny-clip",
+)
+
+
+@CASES.add("a tag that open_clip does not know", "open_clip has no weights", "opnai of ViT-L-14", "it has openai")
+def _(folder: Path) -> Callable:
+    values = {"name": "ViT-L-14", "pretrained": "opnai"}
+    return lambda: fetch_model.fetch_model(str(folder / "clip.json"), "clip", values)
+
+
+@CASES.add("a CLIP without a tag", "open_clip has no weights", "None of ViT-L-14", "it has openai")
+def _(folder: Path) -> Callable:
+    values = {"name": "ViT-L-14", "pretrained": None}
+    return lambda: fetch_model.fetch_model(str(folder / "clip.json"), "clip", values)
+
+
+@CASES.add("a model without files", "has no file that tells this model from another", "model")
+def _(folder: Path) -> Callable:
+    (folder / "model/.cache").mkdir(parents=True)
+    return lambda: model_files.write_manifest(folder / "m/clip.json", folder / "model", {})
+
+
+@CASES.add("manifests inside the model's folder", "lies in the model's own folder", "models.folder", "model/m")
+def _(folder: Path) -> Callable:
+    model = tiny(folder)
+    return lambda: fetch_model.fetch_model(str(model / "m/diffusion.json"), "diffusion", {"id": str(model)})
+
+
+@CASES.add("a model of another configuration", "is of another configuration's model", "diffusion.json", "id: a")
+def _(folder: Path) -> Callable:
+    content = {"path": "a", "files": {}, "model": {"id": "a", "revision": None}}
+    (folder / "diffusion.json").write_text(json.dumps(content))
+    return lambda: model_files.check_asked_for(folder / "diffusion.json", {"id": "b", "revision": None})
+
+
+@CASES.add("a changed model beside a folder that may not be written", "give yourself the permission", "models.folder")
+def _(folder: Path) -> Callable:
+    home = public_folder()
+    model, manifest = home / "tiny-clip", home / "models/clip.json"
+    shutil.copytree(ROOT / "resources/tiny-clip", model)
+    fetch_model.fetch_model(str(manifest), "clip", {"name": f"local-dir:{model}", "pretrained": None})
+    (model / "vocab.json").write_text("{}")
+    return unprivileged(lambda: model_files.refresh(manifest, "clip"))
+
+
+@CASES.add("a model that may not be read", "make it readable (chmod), or fetch it again", "vocab.json", "Permission")
+def _(folder: Path) -> Callable:
+    home = public_folder()
+    model, manifest = home / "tiny-clip", home / "models/clip.json"
+    shutil.copytree(ROOT / "resources/tiny-clip", model)
+    fetch_model.fetch_model(str(manifest), "clip", {"name": f"local-dir:{model}", "pretrained": None})
+    (model / "vocab.json").write_text("{}")
+    (model / "vocab.json").chmod(0)
+    return unprivileged(lambda: model_files.refresh(manifest, "clip"))
 
 
 @CASES.add("a model's manifest that is none", "; delete it and start again, it is made anew", "diffusion.json")

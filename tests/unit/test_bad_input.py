@@ -180,6 +180,7 @@ names(
 )
 names("an encoder with a typing error", "torchvision has no", "resnet5O", "resnet50", models__encoder__name="resnet5O")
 names("a CLIP with a typing error", "open_clip has no", "ViT-L-41", "ViT-L-14", models__clip__name="ViT-L-41")
+names("a CLIP with a slash", "open_clip has no", "ViT-L/14", "ViT-L-14", models__clip__name="ViT-L/14")
 
 # Tables.
 

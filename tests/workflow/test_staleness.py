@@ -115,6 +115,22 @@ def touch_image(project: Path) -> None:
     os.utime(training_image(project, "even-land"))
 
 
+def other_weights(file: str) -> Callable[[Path], None]:
+    """Return an edit of a model in its place: the last number, so that the size and the form stay."""
+
+    def edit(project: Path) -> None:
+        content = bytearray((project / file).read_bytes())
+        content[-1] ^= 1
+        (project / file).write_bytes(content)
+
+    return edit
+
+
+def touch_models(project: Path) -> None:
+    for file in (project / "resources").rglob("*"):
+        os.utime(file)
+
+
 def another_data_set(project: Path) -> None:
     """The digits once more, as a user's own data set."""
     shutil.copytree(project / "results/data/waterdigits", project / "data/mine")
@@ -348,6 +364,19 @@ CASES = [
         },
     ),
     Case(
+        "the weights of a base model in their place",
+        "adapters, all images and all after them; of a CLIP what is embedded and scored",
+        other_weights("resources/tiny-sd/unet/diffusion_pytorch_model.safetensors"),
+        images(44, 40, 11, finetune=24),
+        SYNTHETIC,
+    ),
+    Case(
+        "the weights of a CLIP in their place",
+        "",
+        other_weights("resources/tiny-clip/open_clip_model.safetensors"),
+        images(16, 40, 9, embed=1, centroids=2, subjects=2, finetune=12),
+    ),
+    Case(
         "code of a stage",
         "the jobs whose script imports it, directly or not",
         code("src/fairdream/finetune.py"),
@@ -408,13 +437,14 @@ CASES = [
         },
     ),
     Case(
-        "a comment, a docstring, the time stamp of an image, `origin`",
+        "a comment, a docstring, the time stamp of an image or of a model, `origin`",
         "nothing",
         text("src/fairdream/finetune.py", "\nimport json", "\n# a comment\nimport json"),
         {},
     ),
     Case("a docstring", "", text("src/fairdream/finetune.py", '"""Fine-tuning: LoRA', '"""Training: LoRA'), {}),
     Case("an image's time stamp", "", touch_image, {}),
+    Case("models' time stamps", "", touch_models, {}),
     Case(
         "scripts' time stamps",
         "",
