@@ -152,7 +152,7 @@ images[0]["image"], images[0]["group"]
 | --- | ---: | --- | --- | ---: |
 {chr(10).join(rows)}
 
-- {first["num_inference_steps"]} steps of {first["scheduler"]}, seed {first["seed"]}; each row has the prompt, the seed
+- {first["num_inference_steps"]} steps of {first["scheduler"]}{spacing}, seed {first["seed"]}; each row has the prompt, the seed
   and all else that its image was drawn with
 - Data behind the adapters: {config.dataset}, {config.origin.strip()}
 

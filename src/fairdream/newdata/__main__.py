@@ -15,7 +15,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairdream import plan
+from fairdream import plan, preflight
 from fairdream.bias import aligned_groups, group_name
 from fairdream.config import load_config
 from fairdream.dataset import HeldOut, Source
@@ -288,7 +288,7 @@ def main(arguments: list[str] | None = None) -> None:
     write_text(target, text)
     try:
         config = load_config(target)
-        plan.check_plan(config)
+        preflight.check(config)
     except UserError as error:
         raise UserError(f"{target} was written, but is not ready to run:\n{error}") from None
     source = f" from {values['folder']}/{values['tables'][0]['file']}" if folder else ""
