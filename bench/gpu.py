@@ -355,6 +355,7 @@ def measure_drawing(path: Path, size: Size, rate: float, folder: Path, compiled:
         prompts=[PROMPT],
         negative_prompt="",
         scheduler="DDIMScheduler",
+        timestep_spacing="trailing",  # a single step, which leading spacing would place where there is no noise
         num_inference_steps=1,
         guidance_scale=7.5,
         adapter_scale=1.0,

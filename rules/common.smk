@@ -18,7 +18,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 
 from snakemake.exceptions import WorkflowError
 
-from fairdream import basemodel, files, installed, manifest, model_files, orphans, plan, planned, scheduling, sections
+from fairdream import basemodel, files, manifest, model_files, orphans, plan, planned, preflight, scheduling, sections
 from fairdream.config import read_values, validate_config
 from fairdream.errors import UserError
 from fairdream.identity import code_digest
@@ -47,7 +47,7 @@ def checked_config():
         plan.check_plan(own)
         planned.keep(own, alone=IS_MODULE)
         if workflow.is_main_process:
-            installed.check_names(own)
+            preflight.check(own)
         return own
     except UserError as error:
         sys.exit(f"\n{error}\n")

@@ -125,6 +125,7 @@ def images_card(shards: list[str], card: str, config: ImagesCardJob) -> None:
     }
     rows = [_drawn_with(group, own, counts[group]) for group, own in config.groups.items()]
     first = next(iter(config.groups.values()))
+    spacing = f", {first['timestep_spacing']} spacing" if "timestep_spacing" in first else ""
     revision = f" at {config.revision}" if config.revision else ""
     text = f"""# {config.dataset}, bias {config.bias}: images of {config.method}
 
@@ -142,8 +143,8 @@ images[0]["image"], images[0]["group"]
 | --- | ---: | --- | --- | ---: |
 {chr(10).join(rows)}
 
-- {first["num_inference_steps"]} steps of {first["scheduler"]}, seed {first["seed"]}; each row has the prompt, the seed
-  and all else that its image was drawn with
+- {first["num_inference_steps"]} steps of {first["scheduler"]}{spacing}, seed {first["seed"]}; each row has the prompt,
+  the seed and all else that its image was drawn with
 - Data behind the adapters: {config.dataset}, {config.origin.strip()}
 
 ## Limits

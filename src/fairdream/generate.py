@@ -163,6 +163,7 @@ def draw(
                 "guidance_start": start,
                 "guidance_stop": stop,
                 "scheduler": config.scheduler,
+                "timestep_spacing": config.timestep_spacing or "",
                 "adapter_scale": config.adapter_scale,
                 "redraws": len(dropped[index]),
                 "defects": " ".join(dropped[index]),

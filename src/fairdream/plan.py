@@ -247,9 +247,11 @@ def check_plan(config: Config) -> None:
     if config.ablations.clusters and method_of(ablated).subjects != "cluster":
         raise UserError(f"ablations.clusters: {ablated} has no clusters; give [] or another ablations.method")
     for dataset in config.datasets:
-        if config.datasets[dataset].prompts.ffr is None and any(method_of(m).own_prompts for m in config.methods):
+        rows = (*config.methods, ablated)
+        if config.datasets[dataset].prompts.ffr is None and any(method_of(row).own_prompts for row in rows):
             raise UserError(
-                f"datasets.{dataset}.prompts.ffr: FFR has prompts of its own; give them or remove ffr from methods"
+                f"datasets.{dataset}.prompts.ffr: FFR has prompts of its own; give them or remove ffr from methods and "
+                "ablations"
             )
         for bias in biases(config):
             counts = training_counts(config, dataset, bias)

@@ -118,6 +118,8 @@ def generate(config: Config, dataset: str, bias: str, method: str, group: str) -
         several = _ffr_prompts(prompts.ffr, group, config.seed)
     else:
         several = [prompt]
+    # a key that is not given is none of the job's: what was drawn before there was one stays valid
+    spacing = {"timestep_spacing": values.timestep_spacing} if values.timestep_spacing else {}
     return {
         # the base model has no adapter to scale
         "adapter_scale": values.adapter_scale if row.subjects else 1.0,
@@ -129,6 +131,7 @@ def generate(config: Config, dataset: str, bias: str, method: str, group: str) -
         "prompts": several,
         "scheduler": values.scheduler,
         "seed": plan.generation_seed(config, method),
+        **spacing,
     }
 
 

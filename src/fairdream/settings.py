@@ -59,6 +59,12 @@ class Models(Section):
     clip: ClipModel
     encoder: EncoderModel
 
+    @property
+    def diffusion_folder(self) -> Path:
+        """Where the base model lies, or will once `fetch_model` has fetched it."""
+        own = self.diffusion
+        return Path(own.id).expanduser() if own.is_local else Path(self.folder, own.id.replace("/", "--"))
+
 
 class Subjects(Section):
     """Which training images each generator learns (paper, sections 3.1 and 4.2)."""
@@ -110,6 +116,10 @@ class Generate(Section):
     images_per_group: Count = Field(description="M.")
     shard_size: Count = Field(description="Images a job; in the shard's name, so a change makes new shards.")
     scheduler: str = Field(description="Class name of a diffusers scheduler.")
+    timestep_spacing: Literal["leading", "trailing", "linspace"] | None = Field(
+        None,
+        description="Where the steps lie between noise and image; null: as the base model or the scheduler has it.",
+    )
     num_inference_steps: Count = Field(description="Denoising steps an image.")
     guidance_scale: Positive = Field(description="Classifier-free guidance; 1 or less: none.")
     guidance_interval: list[Fraction] | None = Field(

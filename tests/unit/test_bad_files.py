@@ -502,6 +502,40 @@ def _(folder: Path) -> Callable:
     return lambda: load_pipeline(str(TINY), str(folder / "weights.safetensors"), sampling()) and None
 
 
+def steps(name: str, *words: str, **values: object) -> None:
+    """Add a row: steps that only the job's own scheduler tells of, as of a file with noise levels of its own."""
+
+    @CASES.add(name, *words)
+    def plant(folder: Path) -> Callable:
+        from test_families import sampling
+
+        from fairdream.sampler import load_pipeline
+
+        return lambda: load_pipeline(str(TINY), None, sampling(timestep_spacing="leading", **values)) and None
+
+
+steps(
+    "steps that begin without noise, in the job",
+    "another generate.timestep_spacing or scheduler",
+    "so the images would be pale",
+    "2 steps of DDIMScheduler begin at timestep 501",
+    num_inference_steps=2,
+)
+steps(
+    "a step that is none of the base model's",
+    "which the base model does not know",
+    "have one at timestep 1000",
+    num_inference_steps=1000,
+)
+steps(
+    "steps that a scheduler cannot make",
+    "cannot be made (",
+    "51 steps of LCMScheduler",
+    scheduler="LCMScheduler",
+    num_inference_steps=51,
+)
+
+
 def offline(name: str, role: str, values: dict, *words: str) -> None:
     """Add a row: a model that is fetched without a network."""
 

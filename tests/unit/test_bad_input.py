@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 from refusals import ROOT, Table, check
 
-from fairdream import installed, plan
+from fairdream import plan, preflight
 from fairdream.config import load_config, validate_config
 from fairdream.dataset import Source
 from fairdream.index import index
@@ -156,31 +156,125 @@ def _(folder: Path) -> Callable:
     return lambda: load_config(folder)
 
 
-def names(name: str, *words: str, **values: Any) -> None:
-    """Add a row: something asked of a library that has no such thing."""
+def at_the_start(name: str, *words: str, **values: Any) -> None:
+    """Add a row: what is looked up, computed or measured where a run starts."""
 
     @CASES.add(name, *words)
     def plant(folder: Path) -> Callable:
-        return lambda: installed.check_names(validate_config(edited(**values)))
+        return lambda: preflight.check(validate_config(edited(**values)))
 
 
-names(
+at_the_start(
     "a scheduler with a typing error",
     "diffusers has no",
     "DDMScheduler",
     "DDIMScheduler",
     generate__scheduler="DDMScheduler",
 )
-names(
+at_the_start(
     "a layer with a typing error",
     "diffusers' layers have no",
     "to_kk",
     "they have to_k",
     finetune__target_modules=["to_q", "to_kk"],
 )
-names("an encoder with a typing error", "torchvision has no", "resnet5O", "resnet50", models__encoder__name="resnet5O")
-names("a CLIP with a typing error", "open_clip has no", "ViT-L-41", "ViT-L-14", models__clip__name="ViT-L-41")
-names("a CLIP with a slash", "open_clip has no", "ViT-L/14", "ViT-L-14", models__clip__name="ViT-L/14")
+at_the_start(
+    "an encoder with a typing error", "torchvision has no", "resnet5O", "resnet50", models__encoder__name="resnet5O"
+)
+at_the_start("a CLIP with a typing error", "open_clip has no", "ViT-L-41", "ViT-L-14", models__clip__name="ViT-L-41")
+
+at_the_start("a CLIP with a slash", "open_clip has no", "ViT-L/14", "ViT-L-14", models__clip__name="ViT-L/14")
+
+# Noise.
+
+at_the_start(
+    "steps that begin where a part of the image should be left",
+    "so the images would be pale",
+    "generate.num_inference_steps: 501 steps of DDIMScheduler (leading spacing): they begin at timestep 501",
+    "take 500, or take 791, or timestep_spacing: trailing",
+    generate__num_inference_steps=501,
+)
+at_the_start(
+    "a step beyond the base model's last",
+    "and the base model's last is",
+    "1000",
+    "take 999",
+    generate__num_inference_steps=1000,
+)
+at_the_start(
+    "a timestep too many",
+    "diffusers makes",
+    "62 of them, the last at timestep -1; take 60, or take 62",
+    generate__num_inference_steps=61,
+    generate__timestep_spacing="trailing",
+)
+at_the_start(
+    "two steps at one timestep",
+    "at the same timestep",
+    "UniPCMultistepScheduler (linspace spacing)",
+    generate__num_inference_steps=1000,
+    generate__scheduler="UniPCMultistepScheduler",
+)
+at_the_start(
+    "more steps than a scheduler takes",
+    "it takes",
+    "51 steps of LCMScheduler",
+    "1 to 50; take 50",
+    generate__num_inference_steps=51,
+    generate__scheduler="LCMScheduler",
+)
+at_the_start(
+    "a scheduler for flow matching",
+    "does not draw with a Stable Diffusion",
+    "FlowMatchEulerDiscreteScheduler",
+    "DDIMScheduler, DDPMParallelScheduler",
+    generate__scheduler="FlowMatchEulerDiscreteScheduler",
+)
+at_the_start(
+    "a spacing for a scheduler that has one way alone",
+    "does not listen to it",
+    "DPMSolverSinglestepScheduler",
+    "leading",
+    generate__timestep_spacing="leading",
+    generate__scheduler="DPMSolverSinglestepScheduler",
+)
+
+
+@CASES.add(
+    "a scheduler's file that is cut off", "cannot be read as a scheduler's configuration", "scheduler_config.json"
+)
+def _(folder: Path) -> Callable:
+    (folder / "scheduler").mkdir()
+    (folder / "scheduler/scheduler_config.json").write_text('{"beta_end": ')
+    raw = edited(models__diffusion={"id": str(folder)})
+    return lambda: preflight.check(validate_config(raw))
+
+
+# Prompts.
+
+LONG = " ".join(["very"] * 280)
+at_the_start(
+    "a prompt that is cut before its attribute",
+    "would cut off",
+    "datasets.waterbirds.prompts.group: 'photo of a landbird, very very",
+    "on land'; shorten it",
+    "reads 77",
+    datasets__waterbirds__prompts__group=f"photo of a {{label}}, {LONG}, on {{attribute}}",
+)
+at_the_start(
+    "a prompt that does not tell two groups apart",
+    "so their images would show the same",
+    "datasets.waterbirds.prompts.group: 'photo of a landbird'",
+    "landbird-land and landbird-water of vanilla",
+    datasets__waterbirds__prompts__group="photo of a {label}",
+)
+at_the_start(
+    "a CLIP-Label without its label",
+    "so CLIP-Label cannot score one against the other",
+    "datasets.waterbirds.prompts.clip_label: 'Photo of a bird'",
+    "landbird and waterbird",
+    datasets__waterbirds__prompts__clip_label="Photo of a bird",
+)
 
 # Tables.
 

@@ -58,6 +58,7 @@ def test_the_card_names_the_shards_of_this_run_and_no_others(folder):
     }
     assert split["split"] == "train"
     assert front["size_categories"] == ["n<1K"]
+    assert "- 2 steps of DDIMScheduler, trailing spacing, seed 0; " in text
     assert "8 synthetic images" in text
     assert "| odd-water | 2 | photo of a odd digit on water |" in text
 

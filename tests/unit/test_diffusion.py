@@ -59,6 +59,7 @@ SAMPLING = {
     "prompts": ["photo of a even digit on land"],
     "negative_prompt": "on water",
     "scheduler": "DDIMScheduler",
+    "timestep_spacing": "trailing",
     "num_inference_steps": 3,
     "guidance_scale": 2.0,
     "adapter_scale": 1.0,
@@ -127,7 +128,7 @@ def stock(row, adapter: str | None, **more) -> np.ndarray:
     """Draw a row's image with diffusers alone, from the row's own columns."""
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(MODEL, safety_checker=None)
     scheduler = getattr(diffusers, row["scheduler"])
-    pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config)
+    pipeline.scheduler = scheduler.from_config(pipeline.scheduler.config, timestep_spacing=row["timestep_spacing"])
     pipeline.set_progress_bar_config(disable=True)
     if adapter:
         pipeline.load_lora_weights(adapter)

@@ -77,6 +77,7 @@ def sampling(**values) -> GenerateJob:
         "prompts": ["photo of a sks digit"],
         "negative_prompt": "",
         "scheduler": "DDIMScheduler",
+        "timestep_spacing": "trailing",
         "num_inference_steps": 2,
         "guidance_scale": 2.0,
         "adapter_scale": 1.0,

@@ -12,7 +12,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from fairdream import plan
+from fairdream import plan, preflight
 from fairdream.config import load_config
 from fairdream.errors import UserError
 from fairdream.files import write_text
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> None:
     write_text(target, text)
     try:
         config = load_config(target)
-        plan.check_plan(config)
+        preflight.check(config)
     except UserError as error:
         raise UserError(f"{target} was written, but is not ready to run:\n{error}") from None
     source = f" from {values['folder']}/{values['tables'][0]['file']}" if folder else ""

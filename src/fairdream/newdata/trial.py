@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from fairdream import plan
+from fairdream import preflight
 from fairdream.config import load_config
 from fairdream.errors import UserError
 from fairdream.files import write_text
@@ -54,7 +54,7 @@ def write_trial(own: Path) -> Path:
     text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=120)
     write_text(path, HEADER.format(name=own.stem, own=own) + text)
     try:
-        plan.check_plan(load_config(path))
+        preflight.check(load_config(path))
     except UserError as error:
         raise UserError(f"{path} was written, but is not ready to run:\n{error}") from None
     return path

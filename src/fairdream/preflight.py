@@ -1,0 +1,24 @@
+"""All that is found wrong with a configuration where a run starts: without any data, before the first job.
+
+What needs no library stands in `fairdream.plan`, and is checked wherever the workflow is parsed.
+"""
+
+from __future__ import annotations
+
+from fairdream import installed, noise_schedules, plan, prompts, tokens
+from fairdream.config import Config
+
+
+def check(config: Config) -> None:
+    """Stop at the first thing that would end a job, or let it make something else than was asked for.
+
+    Raises
+    ------
+    UserError
+        Names the key, the value and what to do.
+    """
+    plan.check_plan(config)
+    installed.check_names(config)
+    noise_schedules.check_steps(config)
+    prompts.check_distinct(config)
+    tokens.check_lengths(config)
