@@ -18,7 +18,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 
 from snakemake.exceptions import WorkflowError
 
-from fairdream import basemodel, files, installed, manifest, orphans, plan, planned, scheduling, sections
+from fairdream import basemodel, files, installed, manifest, orphans, plan, planned, scheduling, sections, shutdown
 from fairdream.config import load_config, validate_config
 from fairdream.errors import UserError
 from fairdream.identity import code_digest
@@ -59,6 +59,7 @@ scheduling.mend_reasons()
 scheduling.mend_records()
 scheduling.mend_retries()
 scheduling.mend_groups()
+shutdown.mend_signals()
 STORE = f"{CONFIG.results}/store"
 # The demo's data set is made by a rule, where the configuration wants it.
 DIGITS = CONFIG.datasets["waterdigits"].folder if "waterdigits" in CONFIG.datasets else f"{CONFIG.results}/waterdigits"
