@@ -169,7 +169,7 @@ class Ending:
 
     def _cancel(self) -> None:
         """Cancel what was submitted to a cluster."""
-        executor = getattr(self.workflow.scheduler, "_executor", None)
+        executor: Any = getattr(self.workflow.scheduler, "_executor", None)
         if not hasattr(executor, "cancel_jobs"):
             return
         with contextlib.suppress(Exception):
