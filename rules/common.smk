@@ -18,7 +18,20 @@ os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 
 from snakemake.exceptions import WorkflowError
 
-from fairdream import basemodel, files, manifest, model_files, orphans, plan, planned, preflight, scheduling, sections
+from fairdream import (
+    basemodel,
+    files,
+    manifest,
+    model_files,
+    orphans,
+    plan,
+    planned,
+    preflight,
+    scheduling,
+    sections,
+    shutdown,
+    slurm_submission,
+)
 from fairdream.config import read_values, validate_config
 from fairdream.errors import UserError
 from fairdream.identity import code_digest
@@ -59,6 +72,8 @@ scheduling.mend_reasons()
 scheduling.mend_records()
 scheduling.mend_retries()
 scheduling.mend_groups()
+shutdown.mend_signals()
+slurm_submission.mend_submission()
 STORE = f"{CONFIG.results}/store"
 # The demo's data set is made by a rule, where the configuration wants it.
 DIGITS = CONFIG.datasets["waterdigits"].folder if "waterdigits" in CONFIG.datasets else f"{CONFIG.results}/waterdigits"
@@ -353,8 +368,10 @@ def begin():
         check_datasets(to_read())
         planned.check_installed(ROOT / "requirements.lock")
         files.check_locks(Path(STORE))
-        executor = workflow.executor_plugin
-        if orphans.check(os.getcwd(), expected=executor is not None and executor.name == "slurm"):
+        on_slurm = workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm"
+        if on_slurm:
+            slurm_submission.check(workflow.dag.needrun_jobs())
+        if orphans.check(os.getcwd(), expected=on_slurm):
             # a job that was complete when this run was planned, and cancelled since, took its files along
             workflow.async_run(workflow.dag.postprocess())
             check_datasets(to_read())

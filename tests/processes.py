@@ -4,9 +4,11 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 
@@ -40,3 +42,22 @@ def run(
             pytest.fail(f"{' '.join(command)}\nnot done after {timeout:g} s:\n{output[-4000:]}")
         raise
     return subprocess.CompletedProcess(command, process.returncode, output)
+
+
+def bearing(mark: str) -> list[psutil.Process]:
+    """Return the live processes in whose environment MARK is this: all that came of one, whatever became of it."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("MARK") == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait until something is so; fail when it takes too long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds:g} s in vain")
+        time.sleep(0.02)

@@ -94,12 +94,15 @@ def call(function: Callable[..., None], log: str, threads: int, arguments: dict[
 
 @contextmanager
 def stop_asked() -> Iterator[Callable[[], bool]]:
-    """Turn SIGTERM and SIGUSR1 into a question, which a long training asks when it can save what it has.
+    """Turn a signal that asks to end into a question, which a long training asks when it can save what it has.
 
-    SLURM sends SIGTERM ahead of the SIGKILL that ends a job that is cancelled, preempted or out of time.
+    SLURM sends SIGTERM ahead of the SIGKILL that ends a job that is cancelled, preempted or out of time, and so does a
+    run that is asked to end. A terminal sends SIGINT (Ctrl-C) and SIGHUP to all its processes. What the parent has this
+    process ignore stays ignored.
     """
     received: list[int] = []
-    signals = (signal.SIGTERM, signal.SIGUSR1)
+    asking = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP)
+    signals = [number for number in asking if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in signals}
     try:
         yield lambda: bool(received)

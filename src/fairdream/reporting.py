@@ -14,7 +14,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from fairdream import planned
+from fairdream import planned, shutdown
 from fairdream.errors import UserError
 from fairdream.forecast import TARGETS, dry_run
 
@@ -76,7 +76,7 @@ def _on_cluster(profile: str) -> bool:
 def _run(command: list[str], quiet: bool) -> None:
     """Run a command; where it is quiet, show what it said if it fails."""
     pipe = subprocess.PIPE if quiet else None
-    done = subprocess.run(command, stdout=pipe, stderr=subprocess.STDOUT if quiet else None, text=True)
+    done = shutdown.run(command, stdout=pipe, stderr=subprocess.STDOUT if quiet else None)
     if done.returncode:
         raise UserError(f"{done.stdout or ''}\n{' '.join(command)} failed")
 
@@ -102,3 +102,5 @@ if __name__ == "__main__":
         main(sys.argv[1:])
     except UserError as error:
         raise SystemExit(str(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -12,15 +12,18 @@ import contextlib
 import importlib
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
+from fairdream import shutdown
+
 ADDRESS = "FAIRDREAM_WARM"
+PATIENCE = 1.0  # seconds for the server to end its jobs
 # Submodules too: diffusers and transformers load their classes on first use.
 LIBRARIES = (
     "numpy",
@@ -37,10 +40,22 @@ LIBRARIES = (
 
 
 def request(address: str, function: Callable[..., None], log: str, threads: int, arguments: dict[str, Any]) -> int:
-    """Have the server at `address` run a job; return its exit status, 1 when the server or the job died."""
+    """Have the server at `address` run a job; return its exit status, 1 when the server or the job died.
+
+    A signal that asks this process to end asks the job: a training then saves what it has.
+    """
     with Client(address, family="AF_UNIX") as connection:
         connection.send((function.__module__, function.__qualname__, log, threads, arguments, os.getcwd(), sys.path))
+
+        def pass_on(*_: object) -> None:
+            with contextlib.suppress(OSError):  # it has just ended
+                connection.send(signal.SIGTERM)
+
         try:
+            connection.recv()  # the job begins; until then, while the server imports, a signal ends this process
+            for number in shutdown.SIGNALS:
+                if signal.getsignal(number) != signal.SIG_IGN:
+                    signal.signal(number, pass_on)
             return connection.recv()
         except EOFError:
             print(f"the job's process died; its log is {log}", file=sys.stderr)
@@ -58,22 +73,21 @@ def main(command: list[str]) -> int:
             if server == 0:
                 _serve(listener)
             try:
-                return _run(command, address)
+                # who ends this process means the command, which ends in order
+                status = shutdown.run(command, env={**os.environ, ADDRESS: address}).returncode
             finally:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(server, signal.SIGTERM)
-                os.waitpid(server, 0)
+                _end(server)
+    return 128 - status if status < 0 else status
 
 
-def _run(command: list[str], address: str) -> int:
-    process = subprocess.Popen(command, env={**os.environ, ADDRESS: address})
-    # who ends this process means the command: pass it on and wait for its orderly end
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue  # Snakemake got it too and ends its jobs; wait for it
+def _end(server: int) -> None:
+    """End the server: with its jobs where it can, in the middle of an import where it must."""
+    os.kill(server, signal.SIGTERM)
+    deadline = time.monotonic() + PATIENCE
+    while os.waitpid(server, os.WNOHANG)[0] == 0:
+        if time.monotonic() > deadline:
+            os.kill(server, signal.SIGKILL)
+        time.sleep(0.01)
 
 
 def _serve(listener: Listener) -> None:
@@ -100,7 +114,9 @@ def _serve(listener: Listener) -> None:
     signal.signal(signal.SIGALRM, orphaned)
     signal.setitimer(signal.ITIMER_REAL, 1, 1)
     signal.signal(signal.SIGTERM, stop)
+    # a terminal sends these to all; the command tells a job that is to end
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, reap)
     loaded = False
     while True:
@@ -123,10 +139,13 @@ def _answer(connection: Connection) -> None:
     status = 1
     try:
         module, name, log, threads, arguments, folder, path = connection.recv()
+        connection.send("begun")
 
         def watch() -> None:
-            # the asking process never writes again: anything to read means that it is gone, killed by Snakemake
-            connection.poll(None)
+            # all that the asking process still sends is a signal; nothing more to read means that it was killed
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    os.kill(os.getpid(), connection.recv())
             os._exit(1)
 
         threading.Thread(target=watch, daemon=True).start()

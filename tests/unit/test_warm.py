@@ -1,15 +1,18 @@
 """The warm server runs jobs as their own process would, and ends with what it serves."""
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+import uuid
 from pathlib import Path
 
 import psutil
 import pytest
+from processes import bearing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,6 +34,16 @@ def mistaken():
 
 def broken():
     raise RuntimeError("a bug")
+
+
+def saved(path):
+    from fairdream.job import stop_asked
+    with stop_asked() as stopping:
+        write(path, "started")
+        while not stopping():
+            time.sleep(0.05)
+    time.sleep(0.5)
+    write(path, "saved")
 
 
 def endless(path):
@@ -228,3 +241,63 @@ def test_server_and_socket_are_gone_at_the_end(folder):
 def test_the_server_is_in_a_folder_for_its_user_alone(folder):
     code = "import os; print(oct(os.stat(os.path.dirname(os.environ['FAIRDREAM_WARM'])).st_mode & 0o777))"
     assert warm(folder, sys.executable, "-c", code).stdout.strip() == "0o700"
+
+
+ASKING = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+
+
+def ask_to_end(folder, command: list[str], moment, how: signal.Signals) -> tuple[int, float]:
+    """Start a command, ask it to end when it is the moment; return its status and the seconds it took to."""
+    mark = str(uuid.uuid4())
+    process = subprocess.Popen(
+        command, cwd=folder, env={**os.environ, "MARK": mark}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    moment()
+    began = time.monotonic()
+    process.send_signal(how)
+    try:
+        process.wait(30)
+    finally:
+        took = time.monotonic() - began
+        # the fork of a client that was killed needs a moment to see it
+        deadline = time.monotonic() + 2
+        while (left := bearing(mark)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for own in left:
+            own.kill()
+        process.wait()
+    assert not left, left
+    return process.returncode, took
+
+
+@pytest.mark.parametrize("how", ASKING)
+def test_a_job_that_is_asked_to_end_has_time_to_save(folder, how):
+    command = [sys.executable, str(folder / "server.py"), *script(folder, "saved", "a.log", "path=out.txt")]
+    status, took = ask_to_end(folder, command, lambda: wait_for(started(folder / "out.txt")), how)
+    assert status == 128 + how
+    assert took < 5
+    assert (folder / "out.txt").read_text().startswith("saved ")
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_asked_to_end_while_it_starts_and_imports_it_ends(folder, seed):
+    """With the real libraries, whose import takes seconds."""
+    chance = random.Random(seed)
+    command = [sys.executable, "-m", "fairdream.warm", *script(folder, "endless", "a.log", "path=out.txt")]
+    for how in ASKING * (1 if seed == 1 else 5):
+        status, took = ask_to_end(folder, command, lambda: time.sleep(chance.uniform(0, 3)), how)
+        # before Python has begun to read the module it ends by itself
+        assert status in (128 + how, -how, 1 if how == signal.SIGINT else -how)
+        assert took < 5
+
+
+@pytest.mark.parametrize("seed", [3, pytest.param(4, marks=pytest.mark.slow)])
+def test_a_report_that_is_asked_to_end_while_it_starts_ends(tmp_path, seed):
+    chance = random.Random(seed)
+    for name in ("Snakefile", "rules", "workflow", "src", "profiles", "config", "resources", "requirements.lock"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    command = [sys.executable, "-m", "fairdream.reporting", "--profile", "profiles/demo"]
+    for how in ASKING * (1 if seed == 3 else 5):
+        status, took = ask_to_end(tmp_path, command, lambda: time.sleep(chance.uniform(0, 2)), how)
+        assert status in (128 + how, -how, 1 if how == signal.SIGINT else -how)
+        assert took < 5
