@@ -45,9 +45,9 @@ def choose_path_column(table: pd.DataFrame, asked: str | None, folder: Path, fil
             f"{file}: no column has a usual name for the path ({', '.join(USUAL['path'])}); "
             f"say which one it is with {OPTIONS['path']}=. It has:\n{described(table)}"
         )
-    found = {column: where for column in usual if (where := _found(folder, table[column]))}
+    found = _found(folder, table[usual])
     if not found:
-        others = [column for column in table if column not in usual and _found(folder, table[column])]
+        others = _found(folder, table.drop(columns=usual))
         if others:
             shown = " or ".join(f"IMAGE={column}" for column in others)
             raise UserError(
@@ -64,14 +64,20 @@ def choose_path_column(table: pd.DataFrame, asked: str | None, folder: Path, fil
     return chosen
 
 
-def _found(folder: Path, paths: pd.Series) -> tuple[str, ...]:
-    """Return the first images of a column, as they are found; nothing where they are not."""
-    first = paths.iloc[:SOME].tolist()
-    if not all(suffix_of(path) in IMAGE_SUFFIXES for path in first):
-        return ()
-    cleaned = _cleaned(folder, first)
-    bases = _bases(folder, cleaned)
-    return tuple(cleaned) if bases or _without_prefix(folder, cleaned) else ()
+def _found(folder: Path, table: pd.DataFrame) -> dict[str, tuple[Path, ...]]:
+    """Return where the first images of each column are, of those columns whose are; as written, if any's are so."""
+    some = {column: table[column].iloc[:SOME].tolist() for column in table}
+    first = {
+        column: _cleaned(folder, cells)
+        for column, cells in some.items()
+        if all(suffix_of(cell) in IMAGE_SUFFIXES for cell in cells)
+    }
+    shorter = {column: _without_prefix(folder, paths) for column, paths in first.items()}
+    for paths in (first, shorter):
+        found = {column: (bases[0], own) for column, own in paths.items() if (bases := _bases(folder, own))}
+        if found:
+            return {column: tuple(base / path for path in own) for column, (base, own) in found.items()}
+    return {}
 
 
 def locate(

@@ -120,7 +120,9 @@ def stated_split(
     elif not found:
         return None
     certain = [one for one in found if not one.problem]
-    if not certain or _contradiction(found):
+    # words beside known ones are not passed over; silence is, and what is no word at all, such as numbers of folds
+    half = [one for one in found if one.meaning and set(one.values) - {"", *one.meaning}]
+    if not certain or half or _contradiction(found):
         raise UserError(_question(found, file))
     chosen = certain[0]
     if lost := [value for value in given if not (chosen.values == value).any()]:
@@ -143,16 +145,17 @@ def _statements(
     usual = [name for word in USUAL["split"] for name in free if name.lower() == word]
     others = [name for name in free if name not in (*usual, *flags, FILE_SPLIT) and _looks_like_a_split(table[name])]
     found = [_of_column(table[name], given) for name in usual]
-    if FILE_SPLIT in free:
-        found.append(_of_column(table[FILE_SPLIT], given, "the names of the tables say the splits"))
     for name in others:
         found.append(
             _of_column(table[name], given, f"the values of {name} are words for splits: it is taken for the split")
         )
     if flags:
         found.append(_of_flags(table, flags, given))
+    files = table.get(FILE_SPLIT)
+    if files is not None and (files.nunique() > 1 or not found):  # one name for all says least
+        found.append(_of_column(files, given, "the names of the tables say the splits"))
     folders = _folder_splits(paths, [table[name] for name in taken], only_where_they_differ=bool(found))
-    if folders is not None:
+    if folders is not None and not (files is not None and folders.equals(files)):
         found.append(_of_column(folders, given, "the folders of the images name their splits"))
     return found
 
