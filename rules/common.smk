@@ -19,9 +19,9 @@ os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 from snakemake.exceptions import WorkflowError
 
 from fairdream import basemodel, files, installed, manifest, orphans, plan, planned, scheduling, sections
+from fairdream.code_digest import code_digest
 from fairdream.config import load_config, validate_config
 from fairdream.errors import UserError
-from fairdream.identity import code_digest
 from fairdream.methods import METHODS, method_of
 from fairdream.page import PAGES
 from fairdream.params import read_by
@@ -117,7 +117,7 @@ def section(stage):
 
 
 def code(script):
-    """Return params: a digest of the code that a script runs, see src/fairdream/identity.py."""
+    """Return params: a digest of the code that a script runs, see src/fairdream/code_digest.py."""
     return code_digest(ROOT / "workflow/scripts" / script, ROOT / "src/fairdream", ROOT / "requirements.lock")
 
 
