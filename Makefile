@@ -1,9 +1,11 @@
-# FairDream: set-up, demo and checks. Needs Python 3.11 or 3.12 and make, nothing else; `make help` lists the targets.
+# FairDream: set-up, demo and checks. Needs make and Python 3.9 or newer, nothing else; `make help` lists the targets.
 
 VENV := .venv
 # uv lives beside the environment, not in it: `uv pip sync` removes what the lock does not list.
 UV_VENV := .venv-uv
 UV_VERSION := 0.13.9
+# What the lock is made for. uv takes such a Python where one is installed, and fetches one where none is.
+PYTHONS := >=3.11,<3.14
 PY := $(VENV)/bin/python
 # The site's tools, apart: its pins must move none that results are recorded under.
 DOCS_VENV := .venv-docs
@@ -137,31 +139,38 @@ dag: setup ## draw the rules of the demo into build/dag.svg (needs Graphviz)
 clean: ## remove the environments and caches; results stay
 	rm -rf $(VENV) $(UV_VENV) $(DOCS_VENV) .pytest_cache .ruff_cache .mypy_cache .coverage build
 
-# The first Python that the lock is made for. A Debian python3 may lack ensurepip, which `python -m venv` needs.
+# Any Python starts uv that can make an environment: a Debian python3 may lack ensurepip, which `python -m venv` needs.
 $(UV):
-	@for python in python3.11 python3.12 python3; do \
-	  "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && break; \
+	@found=; \
+	for python in python3 python3.13 python3.12 python3.11; do \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null || continue; \
+	  found="$$python"; \
+	  "$$python" -c 'import ensurepip, venv' 2>/dev/null && break; \
 	  python=; \
 	done; \
+	if [ -z "$$found" ]; then \
+	  echo "FairDream needs Python 3.9 or newer to set itself up: python3 is none." >&2; exit 1; \
+	fi; \
 	if [ -z "$$python" ]; then \
-	  echo "FairDream needs Python 3.11 or 3.12: neither python3.11, python3.12 nor python3 is one." >&2; exit 1; \
+	  echo "$$found cannot create virtual environments. On Debian and Ubuntu:" >&2; \
+	  "$$found" -c 'import sys; print("    apt-get install python%d.%d-venv" % sys.version_info[:2])' >&2; exit 1; \
 	fi; \
-	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
-	  echo "$$python cannot create virtual environments. On Debian and Ubuntu:" >&2; \
-	  "$$python" -c 'import sys; print("    apt-get install python%d.%d-venv" % sys.version_info[:2])' >&2; exit 1; \
-	fi; \
-	echo "Setting up FairDream with $$("$$python" --version) (once, some minutes)"; \
+	echo "Setting up FairDream (once, some minutes)"; \
 	rm -rf $(UV_VENV) && "$$python" -m venv $(UV_VENV)
 	@$(UV_VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
+# $(call environment,FOLDER): an empty one, of a Python that the lock is made for.
+environment = $(UV) venv --quiet --clear --no-project --python '$(PYTHONS)' $(1) || { \
+  echo "FairDream runs on Python $(PYTHONS): none is installed, and uv could not fetch one (see above)." >&2; exit 1; }
+
 # `pip sync` makes the environment equal to the lock, so it repairs an interrupted or outdated one too.
 $(READY): requirements.lock pyproject.toml | $(UV)
-	@test -x $(PY) || $(UV) venv --quiet --clear --python $(UV_VENV)/bin/python $(VENV)
+	@test -x $(PY) || $(call environment,$(VENV))
 	$(UV) pip sync --compile-bytecode --python $(PY) --require-hashes requirements.lock
 	$(UV) pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DOCS_VENV)/.ready: requirements-docs.lock | $(UV)
-	@test -x $(DOCS_VENV)/bin/python || $(UV) venv --quiet --clear --python $(UV_VENV)/bin/python $(DOCS_VENV)
+	@test -x $(DOCS_VENV)/bin/python || $(call environment,$(DOCS_VENV))
 	$(UV) pip sync --quiet --python $(DOCS_VENV)/bin/python --require-hashes requirements-docs.lock
 	@touch $@

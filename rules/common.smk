@@ -32,9 +32,9 @@ from fairdream import (
     shutdown,
     slurm_submission,
 )
+from fairdream.code_digest import code_digest
 from fairdream.config import read_values, validate_config
 from fairdream.errors import UserError
-from fairdream.identity import code_digest
 from fairdream.methods import METHODS, method_of
 from fairdream.page import PAGES
 from fairdream.params import read_by
@@ -139,7 +139,7 @@ def section(stage):
 
 
 def code(script):
-    """Return params: a digest of the code that a script runs, see src/fairdream/identity.py."""
+    """Return params: a digest of the code that a script runs, see src/fairdream/code_digest.py."""
     return code_digest(ROOT / "workflow/scripts" / script, ROOT / "src/fairdream", ROOT / "requirements.lock")
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
-import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairdream.files import atomic
+from fairdream import tensor_files
 from fairdream.job import LOGGER
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def save_adapter(
     from diffusers.utils import convert_state_dict_to_diffusers
     from peft import LoraConfig
     from safetensors import safe_open
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
 
     # diffusers writes rank and alpha for its own loader into the header; ours is added to it
     values = LoraConfig(
@@ -57,18 +56,7 @@ def save_adapter(
         with safe_open(written, "pt") as file:
             header = dict(file.metadata() or {})
         tensors = load_file(written)
-    with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={**header, **metadata})
-
-
-def read_header(path: Path) -> dict[str, str]:
-    """Return the metadata of a safetensors file without any library; empty where there is no such file."""
-    try:
-        with open(path, "rb") as file:
-            (size,) = struct.unpack("<Q", file.read(8))
-            return json.loads(file.read(size)).get("__metadata__", {})
-    except (FileNotFoundError, struct.error):
-        return {}
+    tensor_files.save(tensors, path, {**header, **metadata})
 
 
 def save_checkpoint(path: Path, row: dict[str, torch.Tensor], losses: torch.Tensor, step: int, rows: Rows) -> None:
@@ -79,11 +67,8 @@ def save_checkpoint(path: Path, row: dict[str, torch.Tensor], losses: torch.Tens
     step
         Steps done.
     """
-    from safetensors.torch import save_file
-
     metadata = {"step": str(step), "history": json.dumps(rows)}
-    with atomic(path) as temporary:
-        save_file({**row, "losses": losses.cpu()}, temporary, metadata=metadata)
+    tensor_files.save({**row, "losses": losses.cpu()}, path, metadata)
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], torch.Tensor, int, Rows] | None:

@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 from fairdream import __version__
-from fairdream.adapters import WEIGHTS, read_header
+from fairdream.adapters import WEIGHTS
 from fairdream.fields import Section
 from fairdream.files import write_text
+from fairdream.tensor_files import read_metadata
 
 
 class CardJob(Section):
@@ -50,7 +51,7 @@ def adapters_card(adapters: list[str], card: str, config: AdaptersCardJob) -> No
     card
         Output, in the folder above theirs.
     """
-    headers = {Path(path).parent.name: read_header(Path(path)) for path in adapters}
+    headers = {Path(path).parent.name: read_metadata(path) for path in adapters}
     tokens = {header["token"] for header in headers.values() if header.get("token")}
     front = {
         "base_model": config.base,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fairdream.files import atomic
+from fairdream import tensor_files
 
 
 def centroids(split: str, embeddings: str, centroids: str) -> None:
@@ -12,7 +12,7 @@ def centroids(split: str, embeddings: str, centroids: str) -> None:
     """
     import numpy as np
     import pandas as pd
-    from safetensors.numpy import load_file, save_file
+    from safetensors.numpy import load_file
 
     stored = load_file(embeddings)
     row_of = {bytes(key).hex(): row for row, key in enumerate(stored["sha256"])}
@@ -21,5 +21,4 @@ def centroids(split: str, embeddings: str, centroids: str) -> None:
     for group, rows in table[table["split"] == "train"].groupby("group"):
         mean = stored["embeddings"][[row_of[sha] for sha in rows["sha256"]]].astype(np.float64).mean(axis=0)
         means[str(group)] = (mean / np.linalg.norm(mean)).astype(np.float32)
-    with atomic(centroids) as path:
-        save_file(means, path)
+    tensor_files.save(means, centroids)

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairdream.files import atomic
+from fairdream import tensor_files
 from fairdream.job import LOGGER
 
 if TYPE_CHECKING:
@@ -59,12 +59,9 @@ class Checkpoint:
 
     def save(self, step: int, state: dict[str, torch.Tensor]) -> None:
         """Replace the file by the state after so many steps."""
-        from safetensors.torch import save_file
-
         # a copy: safetensors takes neither strides nor tensors that share memory
         tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
-        with atomic(self.path) as temporary:
-            save_file(tensors, temporary, metadata={"identity": self.identity, "step": str(step)})
+        tensor_files.save(tensors, self.path, {"identity": self.identity, "step": str(step)})
         self.saved = time.monotonic()
 
     def remove(self) -> None:

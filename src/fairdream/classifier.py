@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairdream import tensor_files
 from fairdream.basemodel import model_path
 from fairdream.errors import UserError
-from fairdream.files import atomic
 from fairdream.images import open_rgb
 from fairdream.job import progress
 from fairdream.pixels import Pixels, feed
@@ -104,8 +104,6 @@ def save(
     checkpoints
         Earlier states by name, written beside the weights as ``name/key``.
     """
-    from safetensors.torch import save_file
-
     header = {"labels": json.dumps(list(labels)), "encoder": network.encoder_name, "image_size": str(image_size)}
     states = {"": network.state_dict(), **{f"{name}/": state for name, state in (checkpoints or {}).items()}}
     tensors = {
@@ -113,8 +111,7 @@ def save(
         for prefix, state in states.items()
         for key, value in state.items()
     }
-    with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
+    tensor_files.save(tensors, path, header)
 
 
 def load(path: str, checkpoint: str | None = None) -> tuple[Network, list[str], int]:

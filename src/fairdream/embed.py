@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fairdream import tensor_files
 from fairdream.basemodel import model_identity
 from fairdream.errors import UserError
-from fairdream.files import atomic
 from fairdream.identity import digest
 from fairdream.job import LOGGER
 from fairdream.settings import ClipModel
@@ -56,10 +56,11 @@ def embed(index: str, model: str, embeddings: str, store: str, config: ClipModel
             values = clip.embed_images(_open_listed, images, len(images), batch_size)
             keys = np.array([list(bytes.fromhex(sha)) for sha in some["sha256"]], np.uint8)
             part = cache / f"{digest(some['sha256'].tolist())[:32]}.safetensors"
-            _save(part, values, keys)
+            tensor_files.save({"embeddings": values, "sha256": keys}, part)
             place |= _places(part, keys)
     keys = np.array([list(bytes.fromhex(sha)) for sha in table["sha256"]], np.uint8).reshape(len(table), 32)
-    _save(embeddings, _gather([place[sha] for sha in table["sha256"]]), keys)
+    values = _gather([place[sha] for sha in table["sha256"]])
+    tensor_files.save({"embeddings": values, "sha256": keys}, embeddings)
 
 
 def _open_listed(image: tuple[Path, str]) -> Image.Image:
@@ -98,10 +99,3 @@ def _gather(places: list[tuple[Path, int]]) -> np.ndarray:
         values[positions] = stored[rows]
     assert values is not None
     return values
-
-
-def _save(path: str | Path, values: np.ndarray, keys: np.ndarray) -> None:
-    from safetensors.numpy import save_file
-
-    with atomic(path) as temporary:
-        save_file({"embeddings": values, "sha256": keys}, temporary)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairdream.adapters import WEIGHTS, as_csv, read_header, save_adapter
+from fairdream.adapters import WEIGHTS, as_csv, save_adapter
 from fairdream.basemodel import model_identity, model_path
 from fairdream.device import free_memory
 from fairdream.errors import UserError
@@ -24,6 +24,7 @@ from fairdream.files import atomic, claim, is_whole, write_text
 from fairdream.identity import digest, file_digest
 from fairdream.job import LOGGER, stop_asked
 from fairdream.lessons import Lesson, encode, load_base
+from fairdream.tensor_files import read_metadata
 from fairdream.tuning import FinetuneJob, train
 
 LOOK_AGAIN = 1.0  # seconds between two looks at an adapter that another process trains
@@ -67,7 +68,7 @@ class Subject:
     def wanted_by_a_mate(self) -> bool:
         """Tell whether a mate's job should train it: it is nowhere, and did not fail before."""
         return not (
-            self.finished() or self.failure.is_file() or read_header(self.adapter).get("identity") == self.identity
+            self.finished() or self.failure.is_file() or read_metadata(self.adapter).get("identity") == self.identity
         )
 
 

@@ -27,6 +27,7 @@ from fairdream.identity import digest, file_digest, seed_of
 from fairdream.images import encode_png, merge_shards, write_shard
 from fairdream.job import LOGGER, progress
 from fairdream.sampler import Drawer, GenerateJob, load_drawer, sample
+from fairdream.tensor_files import content_digest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +70,7 @@ def generate(
     import pyarrow.parquet as pq
 
     start, stop = map(int, shard.split("-"))
-    made_of = [config.model_dump(), code, group, subject, model_identity(model), adapter and file_digest(adapter)]
+    made_of = [config.model_dump(), code, group, subject, model_identity(model), adapter and content_digest(adapter)]
     made_of += [start, stop]
     finished = Path(store, "shards", f"{digest(made_of)[:32]}.json")
     # as with adapters: what a killed run left alive on another node may draw the same shard

@@ -14,9 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairdream.code_digest import code_digest, code_files, locked_versions
 from fairdream.errors import UserError
 from fairdream.files import write_text
-from fairdream.identity import code_digest, code_files, digest, locked_versions
+from fairdream.identity import digest
 
 if TYPE_CHECKING:
     from fairdream.config import Config
@@ -49,10 +50,13 @@ def record(
     adapters
         The adapters that the run may train: ``DATASET/BIAS/METHOD`` -> subject -> the job's `cfg`.
     """
+    code: dict[str, str] = {}
     files: dict[str, str] = {}
     for script in scripts:
+        code[script.name] = code_digest(script, package, lock)
         files |= code_files(script, package)
-    plan = {"config": config, "files": files, "lock": locked_versions(lock), "adapters": adapters or {}}
+    versions = locked_versions(lock)
+    plan = {"config": config, "code": code, "files": files, "lock": versions, "adapters": adapters or {}}
     path = (folder / f"{digest(plan)[:16]}.json").resolve()
     if path.is_file():
         path.touch()  # its time is the beginning of the last run
@@ -161,19 +165,19 @@ def check_code(expected: str, script: Path, package: Path, lock: Path) -> None:
         Names the files that changed.
     """
     plan = _read()
-    now = code_files(script, package)
-    changed = [path for path, value in now.items() if plan and plan["files"].get(path, value) != value]
-    # on another node `expected` was made of the lock as it is now
-    if plan and plan["lock"] != locked_versions(lock):
-        changed.append(str(lock))
-    if not changed and code_digest(script, package, lock) != expected:
-        changed = [str(lock) if plan else "the code"]
-    if changed:
-        names = ", ".join(os.path.relpath(path) for path in sorted(changed))
-        raise UserError(
-            f"{names} changed after this run began. The job stops, so that the new code's result is not recorded as "
-            "the old one's. Start the run again to take up the edit, or undo it."
-        )
+    now = code_digest(script, package, lock)
+    # on another node `expected` was made of the code as it is now; the plan of an older release has none of this name
+    if now == expected == (plan.get("code", {}).get(script.name) if plan else now):
+        return
+    changed = []
+    if plan:
+        files = code_files(script, package).items()
+        changed = [os.path.relpath(path) for path, value in files if plan["files"].get(path, value) != value]
+        changed += [os.path.relpath(lock)] if plan["lock"] != locked_versions(lock) else []
+    raise UserError(
+        f"{', '.join(sorted(changed)) or 'the code'} changed after this run began. The job stops, so that the new "
+        "code's result is not recorded as the old one's. Start the run again to take up the edit, or undo it."
+    )
 
 
 def _read() -> dict[str, Any] | None:

@@ -12,9 +12,10 @@ import yaml
 
 from fairdream import __version__
 from fairdream.basemodel import model_identity
+from fairdream.code_digest import RESULT_LIBRARIES
 from fairdream.fields import Section
 from fairdream.files import write_text
-from fairdream.identity import RESULT_LIBRARIES, digest, file_digest
+from fairdream.identity import digest, file_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARIES = sorted({*RESULT_LIBRARIES.values(), "snakemake", "numpy", "pandas", "pillow", "pyarrow", "safetensors"})

@@ -43,6 +43,7 @@ from fairdream.identity import digest, file_digest, seed_of
 from fairdream.job import LOGGER
 from fairdream.pixels import Pixels
 from fairdream.settings import Augmentation, DfrValues, GroupDroValues, RetrainValues, SelfValues, Training
+from fairdream.tensor_files import content_digest
 from fairdream.training import contrastive_loss, group_dro_loss, optimizer_of, train_network
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, 
     sources = [Path(folder, path) for folder, path in zip(rows["folder"], rows["path"], strict=True)]
     with tempfile.TemporaryDirectory() as folder:
         pixels = classifier.decode(enumerate(sources), len(sources), image_size, folder)
-        identity = digest([config.model_dump(), seed, code, file_digest(stage1), file_digest(split)])
+        identity = digest([config.model_dump(), seed, code, content_digest(stage1), file_digest(split)])
         checkpoint = Checkpoint(Path(weights).with_suffix(".checkpoint"), identity)
         if config.augmentation:
             _train_all(network, pixels, rows, seed, config, device, checkpoint)

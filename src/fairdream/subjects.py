@@ -109,6 +109,8 @@ def cluster(points: np.ndarray, k: int, smallest: int, n_init: int, seed: int) -
 
     if len(points) < k * smallest:
         raise UserError(f"{len(points)} images are too few for {k} clusters of at least {smallest}")
+    # threads add up in another order: in float32 a rounding can lead to other clusters, of which each trains an adapter
+    points = points.astype(np.float64)
     model = KMeans(n_clusters=k, n_init=n_init, random_state=seed_of("k-means", seed) % 2**32).fit(points)
     assignment, centers = model.labels_.copy(), model.cluster_centers_
     for number in sorted(range(k), key=lambda c: (np.sum(assignment == c), c)):

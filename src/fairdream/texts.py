@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from fairdream import tensor_files
 from fairdream.clip import Clip
 from fairdream.fields import Section
-from fairdream.files import atomic
 from fairdream.settings import ClipModel
 
 
@@ -27,7 +27,6 @@ def texts(model: str, texts: str, config: TextsJob) -> None:
         Manifest of the CLIP weights.
     """
     import numpy as np
-    from safetensors.numpy import save_file
 
     clip = Clip(config.clip, model)
     vectors = {}
@@ -35,5 +34,4 @@ def texts(model: str, texts: str, config: TextsJob) -> None:
         for name, several in names.items():
             mean = np.mean([clip.embed_text(text).astype(np.float64) for text in several], axis=0)
             vectors[f"{kind}/{name}"] = (mean / np.linalg.norm(mean)).astype(np.float32)
-    with atomic(texts) as path:
-        save_file(vectors, path)
+    tensor_files.save(vectors, texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from fairdream.files import atomic
+from fairdream import tensor_files
 from fairdream.images import open_rgb
 from fairdream.nearest import SIDE, thumbnail
 from fairdream.prefetch import prefetch
@@ -15,7 +15,6 @@ def thumbnails(index: str, thumbnails: str) -> None:
     """Write `thumbnails` (n, 16, 16, 3) and `sha256` (n, 32) of the training images, sorted by hash."""
     import numpy as np
     import pandas as pd
-    from safetensors.numpy import save_file
 
     table = pd.read_parquet(index)
     table = table[table["split"] == "train"].drop_duplicates("sha256").sort_values("sha256")
@@ -25,5 +24,4 @@ def thumbnails(index: str, thumbnails: str) -> None:
     for row, small in enumerate(read):
         values[row] = small
     keys = np.array([list(bytes.fromhex(sha)) for sha in table["sha256"]], np.uint8).reshape(len(table), 32)
-    with atomic(thumbnails) as path:
-        save_file({"thumbnails": values, "sha256": keys}, path)
+    tensor_files.save({"thumbnails": values, "sha256": keys}, thumbnails)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fairdream import planned
+from fairdream.code_digest import code_digest
 from fairdream.errors import UserError
-from fairdream.identity import code_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,6 +69,32 @@ def test_unchanged_code_and_changed_comments_pass(project):
     planned.check_code(expected, script, package, lock)
 
 
+def test_a_module_that_moves_during_a_run_stops_no_job(project):
+    script, package, lock = parts(project)
+    expected = code_digest(script, package, lock)
+    record(project, {})
+    (package / "models").mkdir()
+    (package / "models/__init__.py").write_text('"""Pretrained weights."""\n')
+    (package / "device.py").rename(package / "models/device.py")
+    for path in package.glob("*.py"):
+        path.write_text(path.read_text().replace("fairdream.device", "fairdream.models.device"))
+    planned.check_code(expected, script, package, lock)
+
+
+def test_a_helper_that_is_exchanged_during_a_run_stops_the_job_and_the_importer_is_named(project):
+    script, package, lock = parts(project)
+    for name in ("device", "basemodel"):
+        path = package / f"{name}.py"
+        path.write_text(f"{path.read_text()}\n\ndef helper():\n    return 1\n")
+    importer = package / "finetune.py"
+    importer.write_text(f"{importer.read_text()}\nfrom fairdream.device import helper\n")
+    expected = code_digest(script, package, lock)
+    record(project, {})
+    importer.write_text(importer.read_text().replace("device import helper", "basemodel import helper"))
+    with pytest.raises(UserError, match=r"^src/fairdream/finetune.py changed"):
+        planned.check_code(expected, script, package, lock)
+
+
 @pytest.mark.parametrize("name", ["src/fairdream/images.py", "workflow/scripts/finetune.py"])
 def test_changed_code_stops_the_job_and_is_named(project, name):
     script, package, lock = parts(project)
@@ -127,5 +153,5 @@ def test_a_plan_is_json(project, tmp_path):
     record(project, {"a": 1})
     (path,) = (project / "plans").glob("*.json")
     plan = json.loads(path.read_text())
-    assert set(plan) == {"config", "files", "lock", "adapters"}
+    assert set(plan) == {"config", "code", "files", "lock", "adapters"}
     assert any(name.endswith("src/fairdream/finetune.py") for name in plan["files"])

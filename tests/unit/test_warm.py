@@ -55,7 +55,7 @@ SCRIPT = """
 import sys, jobs
 from pathlib import Path
 from types import SimpleNamespace
-from fairdream.identity import code_digest
+from fairdream.code_digest import code_digest
 from fairdream.job import run
 
 name, log, *pairs = sys.argv[1:]

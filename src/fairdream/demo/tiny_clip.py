@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fairdream import tensor_files
 from fairdream.demo.captions import CONTEXT, caption, load_tokenizer, write_tokenizer
 from fairdream.demo.rendered import draw_many
 
@@ -74,7 +75,6 @@ def train(folder: Path, seed: int = 0, steps: int = 2000, images: int = IMAGES) 
     import open_clip
     import torch
     import torch.nn.functional as F
-    from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
     write_tokenizer(folder)
@@ -114,7 +114,7 @@ def train(folder: Path, seed: int = 0, steps: int = 2000, images: int = IMAGES) 
             seconds = time.time() - began
             print(f"clip {step + 1} loss {loss.item():.3f}, naming {named.item():.3f} {seconds:.0f} s", flush=True)
     stored = {name: t.half() if t.is_floating_point() else t for name, t in model.state_dict().items()}
-    save_file({name: t.contiguous() for name, t in stored.items()}, folder / "open_clip_model.safetensors")
+    tensor_files.save({name: t.contiguous() for name, t in stored.items()}, folder / "open_clip_model.safetensors")
 
 
 def contrast(
