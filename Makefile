@@ -12,17 +12,11 @@ DOCS_VENV := .venv-docs
 UV := $(UV_VENV)/bin/uv
 READY := $(VENV)/.ready
 
-# What `make demo` runs; the profile names the config and the targets.
-DEMO = $(PY) -m fairdream.warm $(PY) -m snakemake --profile profiles/demo
+FAIRDREAM = $(PY) -m fairdream
 DEMO_TABLE = results/demo/tables/table1.md
 
-# What `make audit`, `plan` and `report` look at: a profile, and the configuration where it is neither config.yaml nor the
-# profile's own; `make plan` also targets; and `make cost`: a results folder. Where SLURM answers, runs are meant to go there.
-PROFILE ?= profiles/$(if $(shell timeout 5 sinfo -h 2>/dev/null),slurm,local)
-CONFIG ?=
-CHOSEN = --profile $(call quoted,$(PROFILE)) $(if $(CONFIG),--configfile=$(call quoted,$(CONFIG)))
-TARGETS ?= $(if $(CONFIG),,results/tables/table1.csv)
-RESULTS ?= results
+# Which run `make audit`, `plan`, `cost` and `report` are about: demo, paper, or NAME for config/NAME.yaml.
+RUN ?= paper
 # Where `make report` writes, if not to report.html in the results folder; .zip for a large report.
 REPORT ?=
 
@@ -52,21 +46,21 @@ setup: $(READY) ## create .venv from requirements.lock (a no-op when nothing cha
 demo: setup ## run the whole pipeline on the embedded data and print Table 1
 	@$(call only,)
 	@mkdir -p build && touch build/demo-started
-	@$(DEMO)
+	@$(FAIRDREAM) run demo
 	@# the run prints its table at the end; a run that had nothing to do does not
 	@[ $(DEMO_TABLE) -nt build/demo-started ] || cat $(DEMO_TABLE)
 
-audit: setup ## is my data biased: counts, association, suggested method, no GPU (PROFILE=profiles/demo for the demo; CONFIG=config/birds.yaml)
-	@$(call only,PROFILE CONFIG)
-	@$(PY) -m fairdream.audit_cli $(CHOSEN)
+audit: setup ## show how biased the data are and which method fits, without a GPU (RUN=demo, RUN=birds; none: the paper's)
+	@$(call only,RUN)
+	@$(FAIRDREAM) audit $(call quoted,$(RUN))
 
-plan: setup ## what a run would do, why, and its hours (PROFILE=profiles/demo TARGETS= for the demo; CONFIG=)
-	@$(call only,PROFILE CONFIG TARGETS)
-	@$(PY) -m fairdream.forecast $(CHOSEN) $(TARGETS)
+plan: setup ## show what a run would do, why, and its hours (RUN=)
+	@$(call only,RUN)
+	@$(FAIRDREAM) plan $(call quoted,$(RUN))
 
-cost: setup ## what the jobs of a results folder took (RESULTS=results/demo for the demo)
-	@$(call only,RESULTS)
-	@$(PY) -m fairdream.spent $(call quoted,$(RESULTS))
+cost: setup ## show what the jobs of a run took (RUN=)
+	@$(call only,RUN)
+	@$(FAIRDREAM) cost $(call quoted,$(RUN))
 
 bench: setup ## all benchmarks that need no GPU, as one table (PEER=path of diffusers' train_dreambooth_lora.py)
 	@$(call only,PEER)
@@ -74,23 +68,17 @@ bench: setup ## all benchmarks that need no GPU, as one table (PEER=path of diff
 
 new-dataset: setup ## write and check config/NAME.yaml for your own data (NAME=birds; FOLDER= LABEL= ATTRIBUTE= …: docs/data.md)
 	@$(call only,NAME $(NEW_DATASET) FORCE)
-	@$(PY) -m fairdream.newdata $(if $(filter command,$(origin NAME)),$(call quoted,$(NAME)),$(error say what to call it: make new-dataset NAME=birds)) \
+	@$(FAIRDREAM) new-dataset $(if $(filter command,$(origin NAME)),$(call quoted,$(NAME)),$(error say what to call it: make new-dataset NAME=birds)) \
 	  $(foreach option,$(NEW_DATASET),$(if $(filter command,$(origin $(option))),--$(shell echo $(option) | tr A-Z_ a-z-) $(call quoted,$($(option))))) \
 	  $(if $(filter command,$(origin FORCE)),--force)
 
-trial: setup ## a small run on your own data, after new-dataset: tiny models, minutes on a CPU (NAME=birds)
+trial: setup ## try your own data on tiny models, after new-dataset: minutes on a CPU (NAME=birds)
 	@$(call only,NAME)
-	@$(PY) -m fairdream.newdata $(if $(filter command,$(origin NAME)),$(call quoted,$(NAME)),$(error say of which data: make trial NAME=birds)) --trial
-	@$(DEMO) $(call quoted,--configfile=config/$(NAME)-trial.yaml)
-	@# the name was checked by the first line
-	@echo "The accuracies of so small a run say nothing. All of it in one file, and its classifier:"
-	@echo "  make report CONFIG=config/$(NAME)-trial.yaml"
-	@echo "  .venv/bin/snakemake --profile profiles/local --configfile=config/$(NAME)-trial.yaml results/$(NAME)-trial/$(NAME)/original/dreambooth/model/README.md"
-	@echo "  .venv/bin/python -m fairdream predict results/$(NAME)-trial/$(NAME)/original/dreambooth/model IMAGES..."
+	@$(FAIRDREAM) trial $(if $(filter command,$(origin NAME)),$(call quoted,$(NAME)),$(error say of which data: make trial NAME=birds))
 
-report: setup ## the HTML report of a finished run (PROFILE=profiles/demo for the demo; CONFIG=)
-	@$(call only,PROFILE CONFIG REPORT)
-	@$(PY) -m fairdream.reporting $(CHOSEN) $(if $(REPORT),--output $(call quoted,$(REPORT)))
+report: setup ## write the HTML report of a finished run (RUN=, REPORT=FILE)
+	@$(call only,RUN REPORT)
+	@$(FAIRDREAM) report $(call quoted,$(RUN)) $(if $(REPORT),--output $(call quoted,$(REPORT)))
 
 test: lint typecheck ## lint, types and the quick tests
 	$(PYTEST) -m "not slow and not slurm and not gpu"
@@ -118,7 +106,7 @@ typecheck: setup ## check the types of src/, strictly (a minute and a half the f
 	$(PY) -m mypy
 
 docs: setup $(DOCS_VENV)/.ready ## build the site into build/site, strictly; docs/config.md is made of the types
-	@$(PY) -m fairdream.reference
+	@$(FAIRDREAM) config-reference
 	@NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --quiet
 	@echo "build/site/index.html"
 

@@ -1,4 +1,4 @@
-"""The plan before the spend: ``python -m fairdream.forecast SNAKEMAKE-ARGUMENTS…``, or `make plan`.
+"""The plan before the spend.
 
 Asks Snakemake for a dry run and tells, for what is not there yet: jobs by rule and why they run, hours, wall time and
 disk. Jobs behind a checkpoint that has to run again (the subjects of a data set that was edited) are counted at the
@@ -11,13 +11,11 @@ import ast
 import logging
 import os
 import re
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from fairdream import command, params, planned
-from fairdream.errors import UserError
 from fairdream.rates import Rates, work
 from fairdream.timeline import FOLLOWS, Job, expected_of, in_turns, needs_of, only, wall_time
 
@@ -201,8 +199,8 @@ def as_time(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:,.1f} h"
 
 
-def main(arguments: list[str]) -> None:
-    """Print the plan of a Snakemake command."""
+def show(arguments: list[str]) -> None:
+    """Print the plan of Snakemake's arguments."""
     parsed = command.parsed(arguments)
     cluster = parsed.executor not in (None, "local")
     cores = (parsed.local_cores if cluster else parsed.cores) or os.cpu_count() or 1
@@ -211,10 +209,3 @@ def main(arguments: list[str]) -> None:
         jobs = jobs_of(listener, (parsed.groups or {}) if cluster else {})
         members = {job.group: parsed.group_components.get(parsed.groups[job.rule], 1) for job in jobs if job.group}
         print(tell(jobs, cluster, int(cores), members))
-
-
-if __name__ == "__main__":
-    try:
-        main(sys.argv[1:])
-    except UserError as error:
-        raise SystemExit(str(error)) from None

@@ -1,4 +1,4 @@
-"""The JSON schema of the configuration, for editors: ``python -m fairdream.schema`` writes `config/schema.json`.
+"""The JSON schema of the configuration, for editors: ``fairdream schema`` writes `config/schema.json`.
 
 It is generated from the models of `fairdream.config`, so a key is described in one place. It says less than they do:
 what depends on several values (groups and their counts, a hub id without a revision) only a run or a dry run checks.
@@ -26,5 +26,6 @@ def as_text() -> str:
     return json.dumps(config_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-if __name__ == "__main__":
-    print(f"{PATH}: {'written' if write_if_changed(PATH, as_text()) else 'already up to date'}")
+def write() -> str:
+    """Write the file and return what became of it."""
+    return f"{PATH}: {'written' if write_if_changed(PATH, as_text()) else 'already up to date'}"

@@ -1,11 +1,10 @@
-"""What the jobs of a results folder truly took: ``python -m fairdream.spent [RESULTS]``, or `make cost`.
+"""What the jobs of a results folder truly took.
 
 Snakemake writes a benchmark file a job, anew each time the job runs: the last run of each counts.
 """
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
@@ -41,7 +40,3 @@ def tell(results: Path) -> str:
 def _sum(records: list[dict[str, Any]]) -> str:
     gpu, other = map(as_time, seconds(records))
     return f"{len(records):,} jobs, {gpu} of jobs that ask for a GPU and {other} of others"
-
-
-if __name__ == "__main__":
-    print(tell(Path(sys.argv[1] if len(sys.argv) > 1 else "results")))

@@ -1,4 +1,4 @@
-"""UTKFace's table from its file names: ``python -m fairdream.utkface FOLDER``.
+"""UTKFace's table from its file names: ``fairdream utkface FOLDER``.
 
 UTKFace ships faces and no table: a name is ``[age]_[gender]_[race]_[date&time].jpg``. This writes
 ``FOLDER/metadata.csv`` with `path, gender, age_group, split` for the conventions of FFR (Qraitem et al. 2023): adults
@@ -12,7 +12,6 @@ to turn it into a CSV.
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from pathlib import Path
 
@@ -64,41 +63,49 @@ def seeded_split(faces: dict[str, tuple[str, str]], seed: int) -> dict[str, str]
     return split
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Write the table and print what was left out and the numbers for `train_counts`."""
+def write_metadata(folder: Path, split_list: Path | None = None, seed: int = 0) -> None:
+    """Write the table and print what was left out and the numbers for `train_counts`.
+
+    Parameters
+    ----------
+    folder
+        With the faces in ``images/``; the table goes beside them.
+    split_list
+        CSV with path and split (train, validation, test); ``None``: a seeded split of our own.
+
+    Raises
+    ------
+    UserError
+        When the faces or the list cannot be read, or the list names a face that is not there.
+    """
     import pandas as pd
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="with the faces in images/")
-    parser.add_argument("--split", type=Path, help="CSV with path and split (train, validation, test)")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    images = options.folder / "images"
+    images = folder / "images"
     if not images.is_dir():
         raise UserError(f"{images}: not found; put UTKFace's aligned and cropped faces there")
     found = list_files(images)
     faces, dropped = read_names([name for name in found.files if "/" not in name])
     if deeper := sum("/" in name for name in found.files):
         dropped["in a folder of its own"] = deeper
-    if options.split:
+    if split_list:
         try:
-            listed = pd.read_csv(options.split, dtype=str)
+            listed = pd.read_csv(split_list, dtype=str)
         except (OSError, ValueError) as error:
-            raise UserError(f"{options.split}: cannot be read as a table: {error}") from None
+            raise UserError(f"{split_list}: cannot be read as a table: {error}") from None
         if not {"path", "split"} <= set(listed.columns):
-            raise UserError(f"{options.split}: it needs the columns path and split")
+            raise UserError(f"{split_list}: it needs the columns path and split")
         lost = listed[~listed["path"].isin(list(faces))]
         if len(lost):
-            raise UserError(f"{options.split}: row {lost.index[0] + 2}: no face {lost['path'].iloc[0]} in {images}")
+            raise UserError(f"{split_list}: row {lost.index[0] + 2}: no face {lost['path'].iloc[0]} in {images}")
         split = dict(zip(listed["path"], listed["split"], strict=True))
         dropped["not in the split's list"] += len(faces) - len(split)
     else:
-        split = seeded_split(faces, options.seed)
+        split = seeded_split(faces, seed)
         dropped["training faces above the ratio"] += len(faces) - len(split)
     rows = [(name, *faces[name], split[name]) for name in sorted(split)]
     table = pd.DataFrame(rows, columns=["path", "gender", "age_group", "split"])
-    write_text(options.folder / "metadata.csv", table.to_csv(index=False, lineterminator="\n"))
-    print(f"{options.folder / 'metadata.csv'}: {len(table)} faces")
+    write_text(folder / "metadata.csv", table.to_csv(index=False, lineterminator="\n"))
+    print(f"{folder / 'metadata.csv'}: {len(table)} faces")
     for reason, count in sorted(dropped.items()):
         print(f"left out: {count}, {reason}")
     for note in found.told():
@@ -107,10 +114,3 @@ def main(arguments: list[str] | None = None) -> None:
     print("train_counts:")
     for group in sorted(counts):
         print(f"  {group}: {counts[group]}")
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except UserError as error:
-        raise SystemExit(str(error)) from None

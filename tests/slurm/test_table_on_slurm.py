@@ -47,7 +47,7 @@ def test_table_1_on_two_nodes(snakemake, on_cluster, project):
     option, seconds = TEST_CLUSTER_OPTIONS
     profile = project / "profiles/slurm/config.yaml"
     profile.write_text(f"{profile.read_text()}\n{option.removeprefix('--')}: {seconds}\n")
-    report = [sys.executable, "-m", "fairdream.reporting", "--profile", "profiles/slurm"]
+    report = [sys.executable, "-m", "fairdream", "report", "--profile", "profiles/slurm"]
     told = on_cluster(*report, cwd=project, timeout=900)
     assert told.returncode == 0, told.stdout
     assert "results/report.html: " in told.stdout

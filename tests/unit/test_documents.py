@@ -34,7 +34,7 @@ def test_the_reference_of_the_configuration_is_the_types_own():
     written = PATH.read_text(encoding="utf-8") if PATH.is_file() else ""
     assert written == as_text(), (
         "docs/config.md differs from the models of src/fairdream/config.py or from config.yaml. Heal it with\n"
-        "    .venv/bin/python -m fairdream.reference\n"
+        "    .venv/bin/fairdream config-reference\n"
         "and commit the file together with the change."
     )
 

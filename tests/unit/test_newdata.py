@@ -379,15 +379,14 @@ def test_make_hands_over_what_is_written_and_nothing_of_the_environment(home):
     done = subprocess.run([*command, "NAME=birds", "ATTRIBUTE=my place"], env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     words = done.stdout.replace("\\\n", " ")
-    assert "fairdream.newdata 'birds'" in words
+    assert "fairdream new-dataset 'birds'" in words
     assert "--attribute 'my place'" in words
     assert "--label" not in words
     wrong = subprocess.run([*command, "NAME=birds", "SPLITS=part"], env=variables, capture_output=True, text=True)
     assert wrong.returncode != 0
     assert "SPLITS: no option of new-dataset" in wrong.stderr
     trial = subprocess.run([*command[:-1], "trial", "NAME=birds"], env=variables, capture_output=True, text=True)
-    assert "fairdream.newdata 'birds' --trial" in trial.stdout
-    assert "--profile profiles/demo '--configfile=config/birds-trial.yaml'" in trial.stdout
+    assert "fairdream trial 'birds'" in trial.stdout
     lone = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert lone.returncode != 0
     assert "make new-dataset NAME=birds" in lone.stderr

@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 
 from fairdream import reporting
+from fairdream.cli.runs import Run
 from fairdream.cost import _markdown
 from fairdream.errors import UserError
 from fairdream.histories import training_curves
@@ -132,10 +133,4 @@ def test_each_page_and_figure_has_a_caption_that_is_there():
 
 def test_a_report_of_another_format_is_refused_before_anything_runs(tmp_path):
     with pytest.raises(UserError, match=r"report\.pdf: a report is an \.html file"):
-        reporting.report("profiles/demo", tmp_path / "report.pdf")
-
-
-def test_the_libraries_are_loaded_once_for_all_figures_where_no_cluster_runs_them(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    assert reporting._on_cluster("profiles/slurm")
-    assert not reporting._on_cluster("profiles/demo")
+        reporting.report(Run(("config/demo.yaml",), "profiles/demo"), tmp_path / "report.pdf")

@@ -50,7 +50,7 @@ def test_the_schema_file_is_the_models_own():
     written = PATH.read_text(encoding="utf-8") if PATH.is_file() else ""
     assert written == as_text(), (
         "config/schema.json differs from the models of src/fairdream/config.py. Heal it with\n"
-        "    .venv/bin/python -m fairdream.schema\n"
+        "    .venv/bin/fairdream schema\n"
         "and commit the file together with the change of the models."
     )
 

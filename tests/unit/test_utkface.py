@@ -34,7 +34,7 @@ def table(folder) -> pd.DataFrame:
 
 
 def test_what_is_left_out_is_counted(folder, capsys):
-    utkface.main([str(folder)])
+    utkface.write_metadata(folder)
     printed = capsys.readouterr().out
     assert "left out: 1, a name without four parts" in printed
     assert "left out: 5, an age of neither group" in printed
@@ -49,7 +49,7 @@ def test_what_is_left_out_is_counted(folder, capsys):
 
 
 def test_the_seeded_split_keeps_a_tenth_of_conflicting_faces_in_training(folder, capsys):
-    utkface.main([str(folder)])
+    utkface.write_metadata(folder)
     rows = table(folder)
     for kind in ("validation", "test"):
         groups = Counter(rows[rows["split"] == kind]["gender"] + "-" + rows[rows["split"] == kind]["age_group"])
@@ -61,44 +61,44 @@ def test_the_seeded_split_keeps_a_tenth_of_conflicting_faces_in_training(folder,
     for group, count in groups.items():
         assert f"  {group}: {count}\n" in printed
     first = (folder / "metadata.csv").read_text()
-    utkface.main([str(folder)])
+    utkface.write_metadata(folder)
     assert (folder / "metadata.csv").read_text() == first
-    utkface.main([str(folder), "--seed", "1"])
+    utkface.write_metadata(folder, seed=1)
     assert (folder / "metadata.csv").read_text() != first
 
 
 def test_a_list_of_the_split_is_followed(folder, capsys):
     listed = [(names(25, 0, 1)[0], "train"), (names(3, 0, 1)[0], "test")]
     pd.DataFrame(listed, columns=["path", "split"]).to_csv(folder / "list.csv", index=False)
-    utkface.main([str(folder), "--split", str(folder / "list.csv")])
+    utkface.write_metadata(folder, folder / "list.csv")
     assert table(folder)[["path", "split"]].to_numpy().tolist() == sorted(map(list, listed))
     assert "not in the split's list" in capsys.readouterr().out
     (folder / "list.csv").write_text("path,split\n10_1_0_20170000000000000.jpg.chip.jpg,train\n")
     with pytest.raises(UserError, match="row 2: no face 10_1"):
-        utkface.main([str(folder), "--split", str(folder / "list.csv")])
+        utkface.write_metadata(folder, folder / "list.csv")
     (folder / "list.csv").write_text("name\nx\n")
     with pytest.raises(UserError, match="columns path and split"):
-        utkface.main([str(folder), "--split", str(folder / "list.csv")])
+        utkface.write_metadata(folder, folder / "list.csv")
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="images: not found"):
-        utkface.main([str(tmp_path)])
+        utkface.write_metadata(tmp_path)
 
 
 def test_what_is_no_face_by_its_ending_or_place_is_told(folder, capsys):
-    utkface.main([str(folder)])
+    utkface.write_metadata(folder)
     first = (folder / "metadata.csv").read_text()
     images = folder / "images"
     for name in (f"._{names(25, 0, 1)[0]}", "Thumbs.db", "25_0_0_2017.jpg.chip.heic", "part1/25_0_0_2018.jpg.chip.jpg"):
         (images / name).parent.mkdir(exist_ok=True)
         (images / name).touch()
-    utkface.main([str(folder)])
+    utkface.write_metadata(folder)
     assert (folder / "metadata.csv").read_text() == first
     printed = capsys.readouterr().out
     assert "left out: 1, in a folder of its own" in printed
     assert f"{images}: passed over, as no images: 1 ._*, 1 .heic, 1 Thumbs.db" in printed
     face = images / names(25, 0, 1)[0]
     face.rename(face.with_suffix(".JPG"))
-    utkface.main([str(folder)])
+    utkface.write_metadata(folder)
     assert len(table(folder)) == len(first.splitlines()) - 1

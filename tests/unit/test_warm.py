@@ -296,7 +296,7 @@ def test_a_report_that_is_asked_to_end_while_it_starts_ends(tmp_path, seed):
     chance = random.Random(seed)
     for name in ("Snakefile", "rules", "workflow", "src", "profiles", "config", "resources", "requirements.lock"):
         (tmp_path / name).symlink_to(ROOT / name)
-    command = [sys.executable, "-m", "fairdream.reporting", "--profile", "profiles/demo"]
+    command = [sys.executable, "-m", "fairdream", "report", "demo"]
     for how in ASKING * (1 if seed == 3 else 5):
         status, took = ask_to_end(tmp_path, command, lambda: time.sleep(chance.uniform(0, 2)), how)
         assert status in (128 + how, -how, 1 if how == signal.SIGINT else -how)

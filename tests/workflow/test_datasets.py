@@ -71,7 +71,7 @@ def utkface(folder: Path) -> dict[str, int]:
         listed.append((name, ("train", "validation", "test")[code]))
     draw(home / "images/61_1_20170109142408075.jpg.chip.jpg", 1, 1, 999)
     pd.DataFrame(listed, columns=["path", "split"]).to_csv(home / "list.csv", index=False)
-    command = [sys.executable, "-m", "fairdream.utkface", str(home), "--split", str(home / "list.csv")]
+    command = [sys.executable, "-m", "fairdream", "utkface", str(home), "--split", str(home / "list.csv")]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "left out: 1, a name without four parts" in printed
     counts = yaml.safe_load(printed.split("train_counts:")[1])

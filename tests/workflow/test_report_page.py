@@ -32,13 +32,13 @@ CATEGORIES = {
 
 
 def make_report(project: Path, timeout: float = 300):
-    """What `make report PROFILE=profiles/small` runs."""
+    """Run `fairdream report` as a user does."""
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "FAIRDREAM"))}
     variables |= {
         "PYTHONPATH": str(project / "src"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
-    command = [sys.executable, "-m", "fairdream.reporting", "--profile", "profiles/small"]
+    command = [sys.executable, "-m", "fairdream", "report", "--profile", "profiles/small"]
     return run(*command, cwd=project, env=variables, timeout=timeout)
 
 

@@ -33,8 +33,8 @@ def cpu_seconds() -> float:
 
 
 def plan(project: Path, *arguments: str, profile: str = "default") -> str:
-    """Return what `make plan` prints in a project."""
-    command = [sys.executable, "-m", "fairdream.forecast", "--profile", f"profiles/{profile}", *arguments]
+    """Return what `fairdream plan` prints in a project."""
+    command = [sys.executable, "-m", "fairdream", "plan", "paper", "--profile", f"profiles/{profile}", *arguments]
     if profile == "default":
         command += ["--cores", "2"]
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "FAIRDREAM"))}

@@ -162,20 +162,23 @@ def _execute(run: Run, words: tuple[str, ...]) -> None:
 @_of_a_run(targets=False)
 def audit(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
     """Show how biased the data are, and which method fits."""
-    from fairdream.audit_cli import main
+    from fairdream.audit_cli import show
 
-    main(_run(words, configfiles, profile).arguments())
+    show(_run(words, configfiles, profile).arguments())
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})
 @_of_a_run(targets=True)
 def plan(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
-    """Show what a run would do, why, and what it takes."""
+    """Show what a run would do, why, and what it takes.
+
+    A TARGET and what is behind `--` are as for `fairdream run`.
+    """
     from fairdream.cli import runs
-    from fairdream.forecast import main
+    from fairdream.forecast import show
 
     found, targets = runs.find(words, configfiles, profile)
-    main(found.arguments(*targets))
+    show(found.arguments(*targets))
 
 
 @app.command()
@@ -193,9 +196,9 @@ def cost(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
 @_of_a_run(targets=False)
 def report(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None, output: Path | None) -> None:
     """Write the HTML report of a finished run."""
-    from fairdream.reporting import main
+    from fairdream.reporting import show
 
-    main(_run(words, configfiles, profile), output)
+    show(_run(words, configfiles, profile), output)
 
 
 @app.command()
@@ -283,10 +286,16 @@ def config_reference() -> None:
 def main() -> None:
     """Run the command of this process; a user's mistake is one message, without a traceback."""
     try:
-        app(prog_name="fairdream")
+        status = app.main(prog_name="fairdream", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        status = 130
     except UserError as error:
         sys.exit(str(error))
     except OSError as error:
         from fairdream.files import remedy
 
         sys.exit(remedy(error) or str(error))
+    sys.exit(status or 0)

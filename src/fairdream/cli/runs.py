@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -40,6 +41,17 @@ class Run:
         return ["--profile", self.profile, *targets, *own]
 
     @property
+    def words(self) -> str:
+        """Return how a command names it."""
+        for name, file in NAMED.items():
+            if self.configfiles == (file,):
+                return name
+        first = Path(self.configfiles[0])
+        if len(self.configfiles) == 1 and first == Path("config", f"{first.stem}.yaml"):
+            return first.stem
+        return shlex.join(word for file in self.configfiles for word in ("--configfile", file))
+
+    @property
     def is_default(self) -> bool:
         """Whether Snakemake reads these files without being told."""
         return self.configfiles == (NAMED["demo"] if self.is_small else NAMED["paper"],)
@@ -75,8 +87,9 @@ def find(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
     """
     in_clone()
     if not configfiles:
-        name, *targets = words or ("paper",)
-        configfiles, words = (_file_of(name),), tuple(targets)
+        if not words or words[0].startswith("-"):
+            words = ("paper", *words)
+        configfiles, words = (_file_of(words[0]),), words[1:]
     for file in configfiles:
         if not Path(file).is_file():
             raise UserError(f"{file}: no such configuration")
