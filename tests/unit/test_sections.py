@@ -127,6 +127,7 @@ def test_the_order_of_keys_in_the_file_touches_nothing():
         (lambda raw: raw["select"].update(alpha=0.25), {"select"}),
         (lambda raw: raw["generate"].update(guidance_scale=3.0), {"generate"}),
         (lambda raw: raw["generate"].update(guidance_interval=[0.0, 0.6]), {"generate"}),
+        (lambda raw: raw["generate"].update(timestep_spacing="trailing"), {"generate"}),
         (lambda raw: raw["swap"].update(guidance_scale=3.0), {"generate"}),
         (lambda raw: raw["pretrain"].update(temperature=0.1), {"pretrain"}),
         (lambda raw: raw["retrain"].update(epochs=3), {"retrain"}),
