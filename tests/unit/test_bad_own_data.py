@@ -127,7 +127,12 @@ lines("marks at the ends of rows", "more cells than its first line has names", f
 lines("Excel's own line", "which Excel alone understands", "'sep=,'", header="sep=,\npath,label,attribute,split")
 lines("semicolons", "it has one column", "';'; save it with commas", header="path;label", form="{};{}")
 lines("a row without its image", "the cell of its image is empty", "row 94", end=",cat,grass,train\n")
-lines("a row without its class", "Fill the column in, remove their rows", "1 of 93", end="images/a.png,,grass,train\n")
+rows(
+    "a row without its class",
+    "Fill the column in, remove their rows",
+    "1 of 92 images have no label, first cg00.png",
+    edit=lambda: [(ROWS[0][0], None, *with_splits()[0][2:]), *with_splits()[1:]],
+)
 parquet("two columns of images", "which column is the image is not certain", "left, right", left=STRUCT, right=STRUCT)
 parquet("lists of images", "is a list of images", "images", images=LIST)
 parquet("a column without images", "of images (IMAGE=", "img", options=["--image", "img"], image=STRUCT)
