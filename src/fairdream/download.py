@@ -24,6 +24,7 @@ from fairdream.dataset import Download
 from fairdream.errors import UserError
 from fairdream.files import write_text
 from fairdream.identity import file_digest
+from fairdream.listing import is_leftover
 
 BLOCK = 2**20
 TIMEOUT = 60  # seconds without a byte
@@ -116,7 +117,7 @@ def unpack(archive: Path, folder: Path) -> None:
         content = Path(scratch, "content")
         try:
             if zipfile.is_zipfile(archive):
-                with zipfile.ZipFile(archive) as file:
+                with _open_zip(archive) as file:
                     _refuse_outside(file.namelist())
                     file.extractall(content)
             elif tarfile.is_tarfile(archive):
@@ -134,9 +135,12 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def is_unpacked(archive: Path, folder: Path) -> bool:
-    """Tell whether each file of an archive lies in the folder, in its size: `unpack` put it there before."""
+    """Tell whether each file of an archive lies in the folder, in its size: `unpack` put it there before.
+
+    Leftovers of a system may have been removed since.
+    """
     if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as file:
+        with _open_zip(archive) as file:
             sizes = {info.filename: info.file_size for info in file.infolist() if not info.is_dir()}
     elif not tarfile.is_tarfile(archive):
         return False
@@ -146,8 +150,16 @@ def is_unpacked(archive: Path, folder: Path) -> bool:
     top = f"{folder.name}/"
     if any(name.startswith(top) for name in sizes):  # as `unpack` does
         sizes = {name.removeprefix(top): size for name, size in sizes.items() if name.startswith(top)}
-    found = [folder / name for name in sizes]
-    return all(path.is_file() and path.stat().st_size == sizes[name] for name, path in zip(sizes, found, strict=True))
+    wanted = [(folder / name, size) for name, size in sizes.items() if not any(map(is_leftover, name.split("/")))]
+    return all(path.is_file() and path.stat().st_size == size for path, size in wanted)
+
+
+def _open_zip(archive: Path) -> zipfile.ZipFile:
+    """Open a zip archive; names in UTF-8 are read as such also where it does not say so, as macOS writes them."""
+    try:
+        return zipfile.ZipFile(archive, metadata_encoding="utf-8")
+    except UnicodeDecodeError:
+        return zipfile.ZipFile(archive)
 
 
 def _refuse_outside(names: list[str]) -> None:

@@ -106,7 +106,7 @@ def _scan(config: Source, images: Listing, known: dict[str, dict[str, Any]]) -> 
                 continue  # a pipe would be waited for without end
             old = known.get(name)
             same = old is not None and (old["size"], old["mtime_ns"]) == (found.st_size, found.st_mtime_ns)
-            sha256 = old["sha256"] if old and same else file_digest(path)
+            sha256 = old["sha256"] if old and same else file_digest(folder / name)
         except PermissionError as error:
             raise UserError(f"{path}: {error.strerror}; make it readable (chmod)") from None
         except OSError:

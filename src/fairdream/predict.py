@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +16,7 @@ from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.images import open_rgb
 from fairdream.index import as_text, read_table
+from fairdream.listing import as_on_disk, is_utf8, list_files, one_form
 from fairdream.manifest import image_base
 from fairdream.metrics import summarize
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BATCH = 256
-ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
 def predict(model: str | Path, images: Sequence[str | Path]) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -34,7 +34,7 @@ def predict(model: str | Path, images: Sequence[str | Path]) -> tuple[pd.DataFra
     model
         An exported folder, or a classifier's safetensors file.
     images
-        Image files and folders, which are searched through.
+        Image files and folders, which are searched through; `find` says what is passed over.
 
     Returns
     -------
@@ -56,8 +56,8 @@ def predict(model: str | Path, images: Sequence[str | Path]) -> tuple[pd.DataFra
     broken: dict[str, str] = {}
     tables = []
     paths = []
-    for path in find(images):
-        if str(path).isprintable() or str(path).encode(errors="ignore").decode() == str(path):
+    for path in find(images)[0]:
+        if is_utf8(str(path)):
             paths.append(path)
         else:
             broken[str(path)] = f"{os.fsencode(path)!r}: its name is not UTF-8; rename it"
@@ -95,14 +95,17 @@ def _problem(path: Path) -> str | None:
     return None
 
 
-def find(images: Iterable[str | Path]) -> Iterator[Path]:
-    """Yield files as they are named, and the image files below folders, sorted."""
-    for image in images:
-        path = Path(image)
-        if path.is_dir():
-            yield from sorted(own for own in path.rglob("*") if own.suffix.lower() in ENDINGS and own.is_file())
+def find(images: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
+    """Return files as they are named and the image files below folders, sorted; and what was passed over, in words."""
+    paths, notes = [], []
+    for image in map(Path, images):
+        if image.is_dir():
+            found = list_files(image)
+            paths += [image / name for name in found.files]
+            notes += found.told()
         else:
-            yield path
+            paths.append(image)
+    return paths, notes
 
 
 class Columns(NamedTuple):
@@ -164,8 +167,9 @@ def group_accuracies(table: pd.DataFrame, truth: str | Path, columns: Columns = 
     place = {}
     for path, label, group in known[[columns.image, "class", "group"]].itertuples(index=False):
         for base in bases:
-            place[str((base / path).resolve())] = (label, group)
-    found = pd.Series([place.get(str(Path(path).resolve())) for path in table["path"]], dtype=object).dropna()
+            place[one_form(str((base / path).resolve()))] = (label, group)
+    own = [place.get(one_form(str(Path(path).resolve()))) for path in table["path"]]
+    found = pd.Series(own, dtype=object).dropna()
     if found.empty:
         raise UserError(f"{truth}: none of its paths is one of the {len(table)} images, e.g. {table['path'].iloc[0]}")
     classes = [name.removeprefix("p_") for name in table.columns if name.startswith("p_")]
@@ -198,13 +202,16 @@ def main(
     if truth and not images:
         paths = read_truth(truth, columns)[columns.image].tolist()
         base, _ = image_base(Path(truth).parent, paths)
-        beside = [base / path for path in paths]
-        images = [own if own.exists() else path for own, path in zip(beside, paths, strict=True)]
+        beside = zip(as_on_disk(base, paths), paths, strict=True)
+        images = [path if own is None else base / own for own, path in beside]
     # begun before the work: a place that cannot be written shows at once
     with atomic(output) if output else nullcontext(sys.stdout) as target:
         if isinstance(target, Path):
             target.touch()
-        table, broken = predict(model, images)
+        paths, notes = find(images)
+        for note in notes:
+            print(note, file=sys.stderr)
+        table, broken = predict(model, paths)
         table.to_csv(target, index=False, float_format="%.6f", lineterminator="\n")
     for reason in broken.values():
         print(reason, file=sys.stderr)

@@ -20,6 +20,7 @@ from fairdream.bias import counts_at, group_name
 from fairdream.errors import UserError
 from fairdream.files import write_text
 from fairdream.identity import seed_of
+from fairdream.listing import list_files
 
 GENDERS = {"0": "male", "1": "female"}
 ADULT, CHILD = range(20, 51), range(0, 6)
@@ -75,7 +76,10 @@ def main(arguments: list[str] | None = None) -> None:
     images = options.folder / "images"
     if not images.is_dir():
         raise UserError(f"{images}: not found; put UTKFace's aligned and cropped faces there")
-    faces, dropped = read_names([path.name for path in images.iterdir() if path.suffix.lower() == ".jpg"])
+    found = list_files(images)
+    faces, dropped = read_names([name for name in found.files if "/" not in name])
+    if deeper := sum("/" in name for name in found.files):
+        dropped["in a folder of its own"] = deeper
     if options.split:
         try:
             listed = pd.read_csv(options.split, dtype=str)
@@ -97,6 +101,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{options.folder / 'metadata.csv'}: {len(table)} faces")
     for reason, count in sorted(dropped.items()):
         print(f"left out: {count}, {reason}")
+    for note in found.told():
+        print(note)
     counts = Counter(group_name(gender, age) for _, gender, age, kind in rows if kind == "train")
     print("train_counts:")
     for group in sorted(counts):

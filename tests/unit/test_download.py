@@ -176,3 +176,47 @@ def test_the_target_fetches_what_can_be_had_and_needs_no_data(server, tmp_path):
     assert digest(server.content) in log
     assert "No checksum is configured" in log
     assert "Nothing to be done" in subprocess.run(command, capture_output=True, text=True).stderr
+
+
+def zip_of(stand_ins: dict[bytes, bytes]) -> bytes:
+    """Return a zip of empty files whose names are other bytes than zipfile writes, which no flag tells of."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name in stand_ins:
+            file.writestr(name.decode("ascii"), b"")
+    content = buffer.getvalue()
+    for name, written in stand_ins.items():
+        assert len(name) == len(written)
+        content = content.replace(name, written)
+    return content
+
+
+@pytest.mark.parametrize("flagged", [True, False])
+def test_names_in_a_zip_are_read_as_they_were_written(tmp_path, flagged):
+    names = ["birds/caf\u00e9/cre\u0301me.png", "birds/plain.png"]
+    as_macos_does = zip_of(
+        {name.encode("ascii", "replace").ljust(len(name.encode()), b"-"): name.encode() for name in names}
+    )
+    (tmp_path / "birds.zip").write_bytes(archive("zip", names) if flagged else as_macos_does)
+    download.unpack(tmp_path / "birds.zip", tmp_path / "birds")
+    found = {path.relative_to(tmp_path).as_posix() for path in (tmp_path / "birds").rglob("*.png")}
+    assert found == set(names)
+    assert download.is_unpacked(tmp_path / "birds.zip", tmp_path / "birds")
+
+
+def test_names_in_a_zip_of_dos_are_read_as_ever(tmp_path):
+    (tmp_path / "birds.zip").write_bytes(zip_of({b"birds/caf-.png": "birds/café.png".encode("cp437")}))
+    download.unpack(tmp_path / "birds.zip", tmp_path / "birds")
+    assert (tmp_path / "birds/café.png").is_file()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_is_known_again_without_what_systems_left_in_it(tmp_path, kind):
+    names = ["birds/a.png", "birds/._a.png", "__MACOSX/birds/._a.png", "birds/Thumbs.db"]
+    (tmp_path / "birds.zip").write_bytes(archive(kind, names))
+    download.unpack(tmp_path / "birds.zip", tmp_path / "birds")
+    assert not (tmp_path / "birds/__MACOSX").exists()
+    (tmp_path / "birds/Thumbs.db").unlink()
+    assert download.is_unpacked(tmp_path / "birds.zip", tmp_path / "birds")
+    (tmp_path / "birds/a.png").unlink()
+    assert not download.is_unpacked(tmp_path / "birds.zip", tmp_path / "birds")

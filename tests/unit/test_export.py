@@ -167,3 +167,48 @@ def test_a_mistake_is_named(exported, images, tmp_path, mistake):
     call, words = calls[mistake]
     with pytest.raises(UserError, match=words):
         call()
+
+
+def test_folders_are_searched_as_data_sets_are_and_what_is_passed_over_is_told(exported, images, tmp_path):
+    plain = run(exported, images, cwd=tmp_path)
+    assert not plain.stderr
+    (images / "3.heic").write_bytes(b"none")
+    for name in ("._0.JPG", "deep er/._1.png", ".ipynb_checkpoints/0.png", "__MACOSX/0.png", "Thumbs.db"):
+        (images / name).parent.mkdir(exist_ok=True)
+        (images / name).write_bytes(b"none")
+    (images / "deep er").rename(tmp_path / "elsewhere")
+    (images / "deep er").symlink_to(tmp_path / "elsewhere")
+    odd = run(exported, images, cwd=tmp_path)
+    assert odd.returncode == 0
+    assert odd.stdout == plain.stdout
+    kinds = "2 ._*, 1 .heic, 1 .ipynb_checkpoints/, 1 Thumbs.db, 1 __MACOSX/"
+    assert odd.stderr == f"{images}: passed over, as no images: {kinds}\n"
+    (tmp_path / "elsewhere/up").symlink_to(images)
+    loop = run(exported, images, cwd=tmp_path)
+    assert loop.returncode == 1
+    assert "deep er/up: a loop: this link leads to" in loop.stderr
+    none = run(exported, images / "__MACOSX", tmp_path / "nothing", cwd=tmp_path)
+    assert "nothing" in none.stderr
+
+
+def test_a_folder_of_other_formats_alone_is_told_as_such(exported, tmp_path):
+    (tmp_path / "phone").mkdir()
+    (tmp_path / "phone/a.HEIC").write_bytes(b"none")
+    done = run(exported, tmp_path / "phone", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "passed over, as no images: 1 .heic" in done.stderr
+    assert "no image that can be read: none found" in done.stderr
+
+
+def test_a_table_may_name_images_in_another_unicode_form(exported, images, tmp_path):
+    on_disk = "deep er/cre\u0301me.png"
+    (images / "deep er/1.png").rename(images / on_disk)
+    text = (images / "table.csv").read_text(encoding="utf-8").replace("deep er/1.png", "deep er/cr\u00e9me.png")
+    (images / "table.csv").write_text(text, encoding="utf-8")
+    named = run(exported, "--table", images / "table.csv", cwd=tmp_path)
+    assert named.returncode == 0, named.stderr
+    assert on_disk in named.stdout
+    assert named.stderr.count(" of ") == 4
+    assert sum(int(line.split(" of ")[1]) for line in named.stderr.splitlines() if " of " in line) == 10
+    searched = run(exported, images, "--table", images / "table.csv", cwd=tmp_path)
+    assert searched.stderr == named.stderr

@@ -1,5 +1,7 @@
 """The index reads the authors' tables, and names the file and the row of what is wrong."""
 
+import unicodedata
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -287,3 +289,15 @@ def test_a_data_set_without_a_test_image_is_refused(folder):
     message = refused(folder, train_counts=COUNTS | {"even-land": 2})
     assert "no image is for the test" in message
     assert "held_out.test" in message
+
+
+def test_an_image_is_found_in_any_unicode_form_and_keeps_the_table_s_name(folder):
+    rows = [(f"é{row[0]}", *row[1:]) for row in ROWS]
+    write_table(folder / "metadata.csv", HEADER, rows)
+    for row in ROWS[1:]:
+        (folder / "images" / row[0]).rename(folder / "images" / unicodedata.normalize("NFD", f"é{row[0]}"))
+    (folder / "images" / ROWS[0][0]).rename(folder / f"images/é{ROWS[0][0]}")
+    table = run(folder)
+    assert set(table["id"]) == {f"images/{row[0]}" for row in rows}
+    assert all((folder / path).is_file() for path in table["path"])
+    assert set(table["id"]) & set(table["path"]) == {f"images/é{ROWS[0][0]}"}

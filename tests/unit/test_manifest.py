@@ -109,3 +109,55 @@ def test_there_is_nothing_to_refresh_before_the_first_run(dataset, tmp_path):
     _, _, config = dataset
     assert not manifest.refresh(tmp_path / "new.parquet", config)
     assert not (tmp_path / "new.parquet").exists()
+
+
+def test_it_lists_what_every_reader_lists_and_logs_the_rest(dataset, caplog):
+    folder, path, config = dataset
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    for name in ("g.Png", "h.jfif"):
+        (outside / name).write_bytes(name.encode())
+    (folder / "images/linked").symlink_to(outside)
+    (folder / "images/lost").symlink_to("/nowhere")
+    for name in ("._a.png", "deep/._c.png", ".ipynb_checkpoints/a.png", "e.heic", "__MACOSX/a.png"):
+        (folder / "images" / name).parent.mkdir(exist_ok=True)
+        (folder / "images" / name).write_bytes(b"none")
+    before = set(rows(path))
+    assert manifest.refresh(path, config)
+    linked = {"images/linked/g.Png", "images/linked/h.jfif"}
+    assert set(rows(path)) == before | linked
+    assert rows(path)["images/linked/g.Png"]["sha256"] == file_digest(outside / "g.Png")
+    caplog.set_level("INFO", "fairdream")
+    manifest.write_manifest(str(path), config)
+    assert set(rows(path)) == before | linked
+    told = "passed over, as no images: 2 ._*, 1 .heic, 1 .ipynb_checkpoints/, 1 .txt, 1 __MACOSX/"
+    assert told in caplog.text
+    assert "1 broken link(s), first lost" in caplog.text
+
+
+def test_a_manifest_of_before_stands_for_a_plain_folder(dataset):
+    """Of the walk that followed no links: the same rows, so no run becomes stale."""
+    folder, path, config = dataset
+    (folder / "images/notes.txt").unlink()
+    walked = {"metadata.csv"}
+    for parent, _, names in os.walk(folder / config.images):
+        walked |= {os.path.relpath(os.path.join(parent, name), folder) for name in names}
+    assert sorted(walked) == list(rows(path))
+    same = path.read_bytes()
+    manifest.write_manifest(str(path), config)
+    assert path.read_bytes() == same
+
+
+def test_a_loop_of_links_is_refused_before_a_run(dataset):
+    folder, path, config = dataset
+    (folder / "images/deep/up").symlink_to("..")
+    with pytest.raises(UserError, match=r"images/deep/up: a loop: this link leads to .*/images, in which it lies"):
+        manifest.refresh(path, config)
+
+
+@pytest.mark.parametrize("images", ["images/", "./images", "images"])
+def test_the_image_folder_is_written_as_a_path_is(dataset, images):
+    _, path, config = dataset
+    known = list(rows(path))
+    manifest.write_manifest(str(path), Source(**{**config.model_dump(), "images": images}))
+    assert list(rows(path)) == known

@@ -84,3 +84,21 @@ def test_a_list_of_the_split_is_followed(folder, capsys):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(UserError, match="images: not found"):
         utkface.main([str(tmp_path)])
+
+
+def test_what_is_no_face_by_its_ending_or_place_is_told(folder, capsys):
+    utkface.main([str(folder)])
+    first = (folder / "metadata.csv").read_text()
+    images = folder / "images"
+    for name in (f"._{names(25, 0, 1)[0]}", "Thumbs.db", "25_0_0_2017.jpg.chip.heic", "part1/25_0_0_2018.jpg.chip.jpg"):
+        (images / name).parent.mkdir(exist_ok=True)
+        (images / name).touch()
+    utkface.main([str(folder)])
+    assert (folder / "metadata.csv").read_text() == first
+    printed = capsys.readouterr().out
+    assert "left out: 1, in a folder of its own" in printed
+    assert f"{images}: passed over, as no images: 1 ._*, 1 .heic, 1 Thumbs.db" in printed
+    face = images / names(25, 0, 1)[0]
+    face.rename(face.with_suffix(".JPG"))
+    utkface.main([str(folder)])
+    assert len(table(folder)) == len(first.splitlines()) - 1
