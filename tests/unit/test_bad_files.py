@@ -24,8 +24,9 @@ import pytest
 from PIL import Image
 from refusals import ROOT, Case, Table, check, documented, give_up_network, give_up_root
 from safetensors.numpy import save_file
-from test_bad_input import CASES as OTHERS
+from test_bad_input import CASES as INPUTS
 from test_bad_input import data
+from test_bad_own_data import CASES as OWN_DATA
 from test_listing import CASES as FOLDERS
 
 from fairdream import adapters, basemodel, checkpoint, download, fetch_model, files, model_files
@@ -777,7 +778,7 @@ def test_a_full_disk_is_told_as_such_whoever_writes(kind, tmp_path, full_disk):
 
 
 def test_every_message_is_explained_and_every_explained_one_is_tested():
-    tested = {case.words[0].strip(" ;") for case in [*CASES, *OTHERS, *FOLDERS]} | {"free space, or put"}
+    tested = {case.words[0].strip(" ;") for case in [*CASES, *INPUTS, *OWN_DATA, *FOLDERS]} | {"free space, or put"}
     tested.add("Config file is not valid JSON or YAML")  # Snakemake's: tests/workflow/test_refusals.py
     explained = documented()
     assert len(set(explained)) == len(explained)
@@ -785,5 +786,5 @@ def test_every_message_is_explained_and_every_explained_one_is_tested():
 
 
 def test_there_are_enough_rows_and_no_name_twice():
-    names = [case.name for case in [*CASES, *OTHERS, *FOLDERS]]
+    names = [case.name for case in [*CASES, *INPUTS, *OWN_DATA, *FOLDERS]]
     assert len(names) == len(set(names)) >= 100

@@ -1,5 +1,6 @@
-"""Tables as people save them: what is meant for certain is read, into a table of FairDream's own; the rest is refused."""
+"""Tables as people save them: what is meant for certain is read, into a table of our own; the rest is refused."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -131,7 +132,7 @@ def test_of_two_usual_names_the_other_is_told(home, capsys):
 
 def named_classes(numbers: list[int], names: list[str]) -> pa.Table:
     frame = pd.DataFrame(with_splits(), columns=COLUMNS).assign(label=numbers)
-    features = '{"info": {"features": {"label": {"names": %s}}}}' % str(names).replace("'", '"')
+    features = json.dumps({"info": {"features": {"label": {"names": names}}}})
     written = pa.Table.from_pandas(frame, preserve_index=False)
     return written.replace_schema_metadata({"huggingface": features})
 

@@ -1,4 +1,4 @@
-"""Of several columns that could be the image, the usual one is taken, or the message asks; masks are never trained on."""
+"""Of several columns that could be the image, the usual one is taken, or the message asks; no mask is trained on."""
 
 from pathlib import Path
 

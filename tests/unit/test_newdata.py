@@ -376,11 +376,17 @@ def test_without_data_the_configuration_is_an_example(home, capsys):
 def test_make_hands_over_what_is_written_and_nothing_of_the_environment(home):
     command = ["make", "-n", "-f", str(ROOT / "Makefile"), "-o", "setup", "new-dataset"]
     variables = {**os.environ, "LABEL": "from elsewhere", "NAME": "machine"}
-    done = subprocess.run([*command, "NAME=birds", "ATTRIBUTE=my place"], env=variables, capture_output=True, text=True)
+    done = subprocess.run(
+        [*command, "NAME=birds", "ATTRIBUTE=my place", "SPLIT_VALUES=train=0"],
+        env=variables,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     words = done.stdout.replace("\\\n", " ")
     assert "fairdream new-dataset 'birds'" in words
     assert "--attribute 'my place'" in words
+    assert "--split-values 'train=0'" in words
     assert "--label" not in words
     wrong = subprocess.run([*command, "NAME=birds", "SPLITS=part"], env=variables, capture_output=True, text=True)
     assert wrong.returncode != 0

@@ -1,4 +1,4 @@
-"""A split that the data state is read wherever they state it, or asked about: never replaced, and no test image trained on."""
+"""A split is read wherever the data state it, or asked about: never replaced in silence, no test image trained on."""
 
 from collections import Counter
 from pathlib import Path

@@ -99,7 +99,9 @@ def _take_split(found: Read, stated: Statement | None, notes: list[str]) -> tupl
     own = stated.name in found.table and stated.values.equals(found.table[stated.name]) and stated.name != FILE_SPLIT
     if own and len(named) == splits.nunique() and LEFT_OUT not in set(splits):
         return stated.name, {split: dict(named)[split] for split in SPLITS if split in dict(named)}
-    name = next(name for name in ("split", "split_read", "split_read_2") if name not in found.table)
+    name = stated.name
+    if not own:
+        name = next(name for name in ("split", "split_read", "split_read_2") if name not in found.table)
     kept = splits != LEFT_OUT
     if not kept.all():
         values = ", ".join(repr(value) for split, value in named if split == LEFT_OUT)

@@ -1,0 +1,198 @@
+"""Data of one's own that can be read in two ways, or not: what is planted, the words of the message, the exit."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from own_data import ROOT, ROWS, png, table, with_splits, write
+from refusals import Table, check
+
+from fairdream.newdata.__main__ import main
+
+COLUMNS = ("path", "label", "attribute", "split")
+HEADER = ",".join(COLUMNS)
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+CASES = Table()
+
+
+def new_dataset(folder: Path, *options: str) -> Callable:
+    def run() -> None:
+        (folder / "config").mkdir()
+        shutil.copy(ROOT / "config.yaml", folder)
+        os.chdir(folder)
+        main(["pets", *options])
+
+    return run
+
+
+def rows(name: str, *words: str, options=(), columns=COLUMNS, files=("labels.csv",), edit=with_splits) -> None:
+    """Add a row: images and a table of them with other rows, columns or names."""
+
+    @CASES.add(name, *words)
+    def plant(folder: Path) -> Callable:
+        table(folder, edit(), columns, files=files)
+        return new_dataset(folder, *options)
+
+
+def lines(name: str, *words: str, header=HEADER, form="{},{},{},{}", end="", options=()) -> None:
+    """Add a row: images and a table written by hand."""
+
+    @CASES.add(name, *words)
+    def plant(folder: Path) -> Callable:
+        written = [header, *(form.format(*row) for row in with_splits())]
+        (table(folder, files=[]) / "labels.csv").write_text("\n".join(written) + f"\n{end}")
+        return new_dataset(folder, *options)
+
+
+def parquet(name: str, *words: str, files=("pets.parquet",), options=(), metadata=None, **columns) -> None:
+    """Add a row: Parquet files with images in them."""
+
+    @CASES.add(name, *words)
+    def plant(folder: Path) -> Callable:
+        frame = pd.DataFrame(with_splits(), columns=COLUMNS)
+        made = {key: pa.array([value] * len(frame), kind) for key, (value, kind) in columns.items()}
+        stored = pa.table({**made, **{key: frame[key] for key in ("label", "attribute")}})
+        for file in files:
+            path = folder / "data/pets" / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(stored.replace_schema_metadata(metadata), path)
+        return new_dataset(folder, *options)
+
+
+STRUCT = ({"bytes": png(0), "path": None}, IMAGE)
+LIST = ([{"bytes": png(0), "path": None}], pa.list_(IMAGE))
+coded = {"train": "train", "validation": "holdout", "test": "test"}
+
+rows(
+    "a split column with an unknown word",
+    "which images are for training and which for the test is not certain",
+    "data/pets/labels.csv",
+    "'holdout' is no split",
+    'SPLIT=split SPLIT_VALUES="',
+    edit=lambda: [(*row[:3], coded[row[3]]) for row in with_splits()],
+)
+rows("values of a split in another form", "says no split of a value", "train:0", options=["--split-values", "train:0"])
+rows(
+    "a value that no split has",
+    "SPLIT_VALUES= names",
+    "'rest', which split has not",
+    options=["--split-values", "test=rest"],
+)
+rows(
+    "values of a split where there is none",
+    "nothing in it looks like a split",
+    options=["--split-values", "test=rest"],
+    columns=COLUMNS[:3],
+    edit=lambda: ROWS,
+)
+rows(
+    "values of no split",
+    "SPLIT=none takes no split of the table",
+    options=["--split", "none", "--split-values", "test=a"],
+)
+rows("images of the test alone", "names no training images", edit=lambda: [(*row[:3], "test") for row in with_splits()])
+rows("two tables", "has several tables", "a.csv, b.csv", "TABLE=", files=("a.csv", "b.csv"))
+rows("a lone table of the test", "there is no table of training images", "SPLIT=none", files=("test.csv",))
+rows(
+    "an image in two splits",
+    "stands twice, for",
+    "cg00.png",
+    "train and for test",
+    edit=lambda: [*with_splits(), (*with_splits()[0][:3], "test")],
+)
+rows("no usual name", "no column has a usual name", "LABEL=", "species: 3", columns=("path", "species", *COLUMNS[2:]))
+rows(
+    "files of two columns",
+    "name files that are there; say",
+    "IMAGE=path or IMAGE=image",
+    columns=(*COLUMNS, "image"),
+    edit=lambda: [(*row, "cg01.png") for row in with_splits()],
+)
+rows(
+    "files of another column",
+    "are not there; those of",
+    "IMAGE=picture",
+    columns=("picture", *COLUMNS[1:], "image"),
+    edit=lambda: [(*row, "a.png") for row in with_splits()],
+)
+rows("a folder of images that is not there", "no such folder in", "IMAGES=none", options=["--images", "none"])
+lines("a column twice", "two columns are called", "'label'", header="path,label,attribute,label")
+lines("columns that differ in case", "differ in case alone; say", "LABEL=", header="path,label,attribute,Label")
+lines("marks at the ends of rows", "more cells than its first line has names", form="{},{},{},{},")
+lines("Excel's own line", "which Excel alone understands", "'sep=,'", header="sep=,\npath,label,attribute,split")
+lines("semicolons", "it has one column", "';'; save it with commas", header="path;label", form="{};{}")
+lines("a row without its image", "the cell of its image is empty", "row 94", end=",cat,grass,train\n")
+rows(
+    "a row without its class",
+    "Fill the column in, remove their rows",
+    "1 of 92 images have no label, first cg00.png",
+    edit=lambda: [(ROWS[0][0], None, *with_splits()[0][2:]), *with_splits()[1:]],
+)
+parquet("two columns of images", "which column is the image is not certain", "left, right", left=STRUCT, right=STRUCT)
+parquet("lists of images", "is a list of images", "images", images=LIST)
+parquet("a column without images", "of images (IMAGE=", "img", options=["--image", "img"], image=STRUCT)
+parquet(
+    "data sets in folders of their own",
+    "has several data sets (configurations)",
+    "FOLDER=data/pets/a, FOLDER=data/pets/b",
+    files=("a/train.parquet", "b/train.parquet"),
+    image=STRUCT,
+)
+parquet("a lost shard", "copy the others", "of 3 shards 1", files=("train-00000-of-00003.parquet",), image=STRUCT)
+parquet(
+    "Parquet of which some say a split",
+    "say a split, those of others do not",
+    "more.parquet",
+    files=("train.parquet", "more.parquet"),
+    image=STRUCT,
+)
+parquet(
+    "a number beyond the classes' names",
+    "classes alone",
+    "number is 9",
+    image=STRUCT,
+    number=(9, pa.int64()),
+    metadata={"huggingface": '{"info": {"features": {"number": {"names": ["a", "b"]}}}}'},
+)
+
+
+@CASES.add("a class that is a list", "is a list or the like", "tags", "one value an image is needed")
+def _(folder: Path) -> Callable:
+    frame = pd.DataFrame(with_splits(), columns=COLUMNS)
+    frame.assign(tags=[["a", "b"]] * len(frame)).to_parquet(table(folder, files=[]) / "labels.parquet")
+    return new_dataset(folder, "--label", "tags")
+
+
+@CASES.add("images in two folders", "are in several folders; say which one", "IMAGES=annotations or IMAGES=pictures")
+def _(folder: Path) -> Callable:
+    data = table(folder)
+    shutil.copytree(data / "images", data / "annotations")
+    (data / "images").rename(data / "pictures")
+    return new_dataset(folder)
+
+
+@CASES.add("an image in two of several folders", "write its folder into the path", "cg00.png is in several folders")
+def _(folder: Path) -> Callable:
+    data = table(folder)
+    for place in ("a", "b"):
+        write(data / place / ROWS[0][0], png(0))
+    (data / "images" / ROWS[0][0]).unlink()
+    return new_dataset(folder)
+
+
+@CASES.add("two tables in the folder of a split", "leave one of them", "metadata.csv and metadata.jsonl")
+def _(folder: Path) -> Callable:
+    for name in ("metadata.csv", "metadata.jsonl"):
+        write(folder / "data/pets/train" / name, b"\n")
+    write(folder / "data/pets/test/a.png", png(0))
+    return new_dataset(folder)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_message_and_the_exit(case, tmp_path):
+    check(case, tmp_path)
