@@ -72,10 +72,12 @@ def _check_request(job: Any) -> None:
     from snakemake_executor_plugin_slurm.validation import validate_slurm_extra
     from snakemake_interface_common.exceptions import WorkflowError
 
-    try:
-        set_gres_string(job)
-        validate_slurm_extra(job)
-    except (WorkflowError, TypeError) as error:
-        values = {name: job.resources.get(name) for name in ("gpu_model", "gres", "slurm_extra")}
-        asked = ", ".join(f"{name}: {value}" for name, value in values.items() if value is not None)
-        raise UserError(f"SLURM's executor does not submit {job.rule.name} with {asked}: {error}\n{ADVICE}") from None
+    for look, names in ((set_gres_string, ("gpu_model", "gres")), (validate_slurm_extra, ("slurm_extra",))):
+        try:
+            look(job)
+        except (WorkflowError, TypeError) as error:
+            values = {name: job.resources.get(name) for name in names}
+            asked = ", ".join(f"{name}: {value}" for name, value in values.items() if value is not None)
+            raise UserError(
+                f"SLURM's executor does not submit {job.rule.name} with {asked}: {error}\n{ADVICE}"
+            ) from None

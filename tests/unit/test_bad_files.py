@@ -25,6 +25,7 @@ from refusals import ROOT, Case, Table, check, documented, give_up_network, give
 from safetensors.numpy import save_file
 from test_bad_input import CASES as OTHERS
 from test_bad_input import data
+from test_slurm_submission import MISSING, REFUSED
 
 from fairdream import adapters, basemodel, checkpoint, download, fetch_model, files
 from fairdream.__main__ import main
@@ -525,6 +526,7 @@ def test_a_full_disk_is_told_as_such_whoever_writes(kind, tmp_path, full_disk):
 def test_every_message_is_explained_and_every_explained_one_is_tested():
     tested = {case.words[0].strip(" ;") for case in [*CASES, *OTHERS]} | {"free space, or put"}
     tested.add("Config file is not valid JSON or YAML")  # Snakemake's: tests/workflow/test_refusals.py
+    tested |= {REFUSED, MISSING}
     explained = documented()
     assert len(set(explained)) == len(explained)
     assert set(explained) == tested
