@@ -26,9 +26,8 @@ from fairdream import (
     orphans,
     plan,
     planned,
-    scheduling,
+    repairs,
     sections,
-    shutdown,
     slurm_submission,
 )
 from fairdream.config import load_config, validate_config
@@ -66,13 +65,7 @@ def checked_config():
 
 
 CONFIG = checked_config()
-scheduling.mend_scheduler()
-scheduling.mend_reasons()
-scheduling.mend_records()
-scheduling.mend_retries()
-scheduling.mend_groups()
-shutdown.mend_signals()
-slurm_submission.mend_submission()
+repairs.make()
 STORE = f"{CONFIG.results}/store"
 # The demo's data set is made by a rule, where the configuration wants it.
 DIGITS = CONFIG.datasets["waterdigits"].folder if "waterdigits" in CONFIG.datasets else f"{CONFIG.results}/waterdigits"

@@ -7,12 +7,13 @@ a group that failed, in whichever way, Snakemake (9.27.1) does not say what the 
 
 from __future__ import annotations
 
+import importlib
 import shutil
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 from fairdream.errors import UserError
+from fairdream.repairs import repair
 
 PLUGIN = "snakemake_executor_plugin_slurm"
 ADVICE = (
@@ -21,11 +22,17 @@ ADVICE = (
 )
 
 
+@repair(
+    "groups that are not submitted",
+    {
+        f"{PLUGIN}:Executor.run_job": "d8a8af5d4605ef7c",
+        f"{PLUGIN}:Executor.print_job_error": "f40e1486e4cf13f5",
+        "snakemake.jobs:GroupJob.log_error": "06f181dd9ac4df69",
+    },
+)
 def mend_submission() -> None:
     """Let a group whose submission fails count as failed, as a job does, and let it be told why."""
-    plugin: Any = sys.modules.get(PLUGIN)  # Snakemake imports the executors that are installed
-    if plugin is None or plugin.Executor.run_job.__module__ == __name__:
-        return
+    plugin: Any = importlib.import_module(PLUGIN)
     submit: Any = plugin.Executor.run_job
     tell: Any = plugin.Executor.print_job_error
 

@@ -25,7 +25,8 @@ from refusals import ROOT, Case, Table, check, documented, give_up_network, give
 from safetensors.numpy import save_file
 from test_bad_input import CASES as OTHERS
 from test_bad_input import data
-from test_slurm_submission import MISSING, REFUSED
+from test_repairs import LEFT_OUT
+from test_slurm_submission import NO_PROGRAM, NOT_SUBMITTED
 
 from fairdream import adapters, basemodel, checkpoint, download, fetch_model, files
 from fairdream.__main__ import main
@@ -526,7 +527,7 @@ def test_a_full_disk_is_told_as_such_whoever_writes(kind, tmp_path, full_disk):
 def test_every_message_is_explained_and_every_explained_one_is_tested():
     tested = {case.words[0].strip(" ;") for case in [*CASES, *OTHERS]} | {"free space, or put"}
     tested.add("Config file is not valid JSON or YAML")  # Snakemake's: tests/workflow/test_refusals.py
-    tested |= {REFUSED, MISSING}
+    tested |= {NOT_SUBMITTED, NO_PROGRAM, LEFT_OUT}
     explained = documented()
     assert len(set(explained)) == len(explained)
     assert set(explained) == tested
