@@ -27,9 +27,8 @@ from fairdream import (
     plan,
     planned,
     preflight,
-    scheduling,
+    repairs,
     sections,
-    shutdown,
     slurm_submission,
 )
 from fairdream.code_digest import code_digest
@@ -67,13 +66,7 @@ def checked_config():
 
 
 CONFIG = checked_config()
-scheduling.mend_scheduler()
-scheduling.mend_reasons()
-scheduling.mend_records()
-scheduling.mend_retries()
-scheduling.mend_groups()
-shutdown.mend_signals()
-slurm_submission.mend_submission()
+repairs.make()
 STORE = f"{CONFIG.results}/store"
 # The demo's data set is made by a rule, where the configuration wants it.
 DIGITS = CONFIG.datasets["waterdigits"].folder if "waterdigits" in CONFIG.datasets else f"{CONFIG.results}/waterdigits"

@@ -35,26 +35,25 @@ from copy import copy
 from types import SimpleNamespace
 from typing import Any
 
+from fairdream.repairs import repair
+
 METHOD = "_schedule_reevalutation"  # Snakemake's spelling
 
 
-def mend_scheduler() -> bool:
-    """Let Snakemake's scheduler hold one timer at a time; return whether it is the one that this was written for."""
+@repair("the scheduler's timers", {f"snakemake.scheduling.job_scheduler:JobScheduler.{METHOD}": "bb09f100ea5766bb"})
+def mend_scheduler() -> None:
+    """Let Snakemake's scheduler hold one timer at a time."""
     from snakemake.scheduling.job_scheduler import JobScheduler
 
-    if not hasattr(JobScheduler, METHOD):
-        return False
     setattr(JobScheduler, METHOD, _look_again)
-    return True
 
 
+@repair("the reasons behind a checkpoint", {"snakemake.dag:DAG.update_needrun": "2cc7fc0714165cf3"})
 def mend_reasons() -> None:
     """Let Snakemake forget at each look which jobs were to run for another job's sake, and find it anew."""
     from snakemake.dag import DAG
 
     original: Any = DAG.update_needrun
-    if original.__module__ == __name__:
-        return  # mended already
 
     async def update_needrun(dag: Any, create_inventory: bool = False) -> None:
         for job in dag.jobs:
@@ -72,14 +71,19 @@ def mend_reasons() -> None:
 FAILED = "failed"  # a param that no job has
 
 
+@repair(
+    "the records of jobs",
+    {
+        "snakemake.jobs:Job.postprocess": "6c242cdd6b939c33",
+        "snakemake.persistence:PersistenceBase.finished": "3f347851a55e2243",
+    },
+)
 def mend_records() -> None:
     """Let Snakemake record of a job that has failed that it failed, and let a job's own process write its record."""
     from snakemake.jobs import Job
     from snakemake.persistence import PersistenceBase
 
     original: Any = Job.postprocess
-    if original.__module__ == __name__:
-        return  # mended already
     record: Any = PersistenceBase.finished
     failed: set[Any] = set()
 
@@ -118,13 +122,12 @@ def _of_main_process(persistence: Any) -> Any:
     return own
 
 
+@repair("lost attempts", {"snakemake.scheduling.job_scheduler:JobScheduler._handle_error": "255b52a98a346275"})
 def mend_retries() -> None:
     """Let Snakemake count a job that waits for its next attempt as one that does not run."""
     from snakemake.scheduling.job_scheduler import JobScheduler
 
     original: Any = JobScheduler._handle_error
-    if original.__module__ == __name__:
-        return  # mended already
 
     def handle_error(scheduler: Any, job: Any, postprocess_job: bool = True) -> None:
         original(scheduler, job, postprocess_job)
@@ -134,13 +137,12 @@ def mend_retries() -> None:
     JobScheduler._handle_error = handle_error
 
 
+@repair("groups that grow", {"snakemake.dag:DAG.update_groups": "d49fd0a42f844134"})
 def mend_groups() -> None:
     """Let Snakemake form groups of jobs and not of groups, and leave those that were submitted as they are."""
     from snakemake.dag import DAG
 
     original: Any = DAG.update_groups
-    if original.__module__ == __name__:
-        return  # mended already
 
     def update_groups(dag: Any) -> None:
         submitted = {

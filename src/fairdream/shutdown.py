@@ -25,6 +25,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from fairdream.repairs import repair
+
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 GRACE = 5.0  # seconds in which jobs may save what they have
 LIMIT = 8.0  # seconds after which the process ends, whatever is left to do
@@ -64,14 +66,21 @@ def listening(numbers: Iterable[int], act: Callable[[int], None]) -> Iterator[No
         os.close(writer)
 
 
+@repair(
+    "runs that are asked to end",
+    {
+        "snakemake.workflow:Workflow.execute": "ab01c47606d43dd9",
+        "snakemake.scheduling.job_scheduler:JobScheduler.__init__": "996627fdef14a803",
+        "snakemake.scheduling.job_scheduler:JobScheduler.schedule": "9f32db93a39bd96f",
+        "snakemake.scheduling.job_scheduler:JobScheduler.exit_gracefully": "71dc8bb2df123d88",
+    },
+)
 def mend_signals() -> None:
     """Let Snakemake end when it is asked to, and a job's own Snakemake wait for its job without standing still."""
     from snakemake.scheduling.job_scheduler import JobScheduler
     from snakemake.workflow import Workflow
 
     original: Any = Workflow.execute
-    if original.__module__ == __name__:
-        return  # mended already
     schedule: Any = JobScheduler.__init__
 
     def execute(workflow: Any, executor_plugin: Any, *args: Any, **kwargs: Any) -> Any:

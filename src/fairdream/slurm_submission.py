@@ -7,12 +7,13 @@ a group that failed, in whichever way, Snakemake (9.27.1) does not say what the 
 
 from __future__ import annotations
 
+import importlib
 import shutil
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 from fairdream.errors import UserError
+from fairdream.repairs import repair
 
 PLUGIN = "snakemake_executor_plugin_slurm"
 ADVICE = (
@@ -21,11 +22,17 @@ ADVICE = (
 )
 
 
+@repair(
+    "groups that are not submitted",
+    {
+        f"{PLUGIN}:Executor.run_job": "d8a8af5d4605ef7c",
+        f"{PLUGIN}:Executor.print_job_error": "f40e1486e4cf13f5",
+        "snakemake.jobs:GroupJob.log_error": "06f181dd9ac4df69",
+    },
+)
 def mend_submission() -> None:
     """Let a group whose submission fails count as failed, as a job does, and let it be told why."""
-    plugin: Any = sys.modules.get(PLUGIN)  # Snakemake imports the executors that are installed
-    if plugin is None or plugin.Executor.run_job.__module__ == __name__:
-        return
+    plugin: Any = importlib.import_module(PLUGIN)
     submit: Any = plugin.Executor.run_job
     tell: Any = plugin.Executor.print_job_error
 
@@ -72,10 +79,12 @@ def _check_request(job: Any) -> None:
     from snakemake_executor_plugin_slurm.validation import validate_slurm_extra
     from snakemake_interface_common.exceptions import WorkflowError
 
-    try:
-        set_gres_string(job)
-        validate_slurm_extra(job)
-    except (WorkflowError, TypeError) as error:
-        values = {name: job.resources.get(name) for name in ("gpu_model", "gres", "slurm_extra")}
-        asked = ", ".join(f"{name}: {value}" for name, value in values.items() if value is not None)
-        raise UserError(f"SLURM's executor does not submit {job.rule.name} with {asked}: {error}\n{ADVICE}") from None
+    for look, names in ((set_gres_string, ("gpu_model", "gres")), (validate_slurm_extra, ("slurm_extra",))):
+        try:
+            look(job)
+        except (WorkflowError, TypeError) as error:
+            values = {name: job.resources.get(name) for name in names}
+            asked = ", ".join(f"{name}: {value}" for name, value in values.items() if value is not None)
+            raise UserError(
+                f"SLURM's executor does not submit {job.rule.name} with {asked}: {error}\n{ADVICE}"
+            ) from None

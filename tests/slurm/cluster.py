@@ -53,8 +53,8 @@ class Cluster:
         short: a socket in it may have at most 107 characters.
     nodes, cpus, gpus, memory_mb
         Number of nodes, and what each declares.
-    gpu_model
-        What a job may ask for with `--gpus=MODEL:1`.
+    gpu_model, feature
+        What a job may ask for with `--gpus=MODEL:1`, and with `--constraint=FEATURE`.
     die_with_parent
         Whether the daemons end when the calling process does, even by SIGKILL.
     """
@@ -68,6 +68,7 @@ class Cluster:
         gpus: int = 2,
         memory_mb: int = 512_000,
         gpu_model: str = "a100",
+        feature: str = "a100-80gb",
         die_with_parent: bool = True,
     ):
         self.temporary = base is None
@@ -75,7 +76,7 @@ class Cluster:
         self.base = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp")) if base is None else Path(base).resolve()
         self.nodes = [f"node{i}" for i in range(1, nodes + 1)]
         self.cpus, self.gpus, self.memory_mb, self.gpu_model = cpus, gpus, memory_mb, gpu_model
-        self.die_with_parent = die_with_parent
+        self.feature, self.die_with_parent = feature, die_with_parent
         self.conf = self.base / "etc/slurm.conf"
         self.run = self.base / "run"
         self.logs = self.base / "log"
@@ -229,7 +230,7 @@ class Cluster:
         gres = f"Gres=gpu:{self.gpu_model}:{self.gpus}" if self.gpus else ""
         nodes = "\n".join(
             f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs={self.cpus}"
-            f" RealMemory={self.memory_mb} {gres} State=UNKNOWN"
+            f" RealMemory={self.memory_mb} Feature={self.feature} {gres} State=UNKNOWN"
             for node, port in zip(self.nodes, ports[1:], strict=True)
         )
         names = ",".join(self.nodes)

@@ -28,6 +28,8 @@ from test_bad_input import CASES as INPUTS
 from test_bad_input import data
 from test_bad_own_data import CASES as OWN_DATA
 from test_listing import CASES as FOLDERS
+from test_repairs import LEFT_OUT
+from test_slurm_submission import NO_PROGRAM, NOT_SUBMITTED
 
 from fairdream import adapters, basemodel, checkpoint, download, fetch_model, files, model_files
 from fairdream.__main__ import main
@@ -780,6 +782,7 @@ def test_a_full_disk_is_told_as_such_whoever_writes(kind, tmp_path, full_disk):
 def test_every_message_is_explained_and_every_explained_one_is_tested():
     tested = {case.words[0].strip(" ;") for case in [*CASES, *INPUTS, *OWN_DATA, *FOLDERS]} | {"free space, or put"}
     tested.add("Config file is not valid JSON or YAML")  # Snakemake's: tests/workflow/test_refusals.py
+    tested |= {NOT_SUBMITTED, NO_PROGRAM, LEFT_OUT}
     explained = documented()
     assert len(set(explained)) == len(explained)
     assert set(explained) == tested
