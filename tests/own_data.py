@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from fairdream.cli.app import app
 from fairdream.config import load_config
 from fairdream.errors import UserError
 from fairdream.index import index
 from fairdream.manifest import write_manifest
-from fairdream.newdata.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS, ATTRIBUTES = ("cat", "dog", "sea-lion"), ("grass", "snow", "wet sand")
@@ -28,6 +28,11 @@ ROWS = [
 NAMES = {"sea-lion": "sea_lion", "wet sand": "wet_sand"}
 GROUPS = Counter(f"{NAMES.get(label, label)}-{NAMES.get(attribute, attribute)}" for _, label, attribute in ROWS)
 SPLITS = ("train", "train", "train", "validation", "test", "test")
+
+
+def main(words: list[str]) -> None:
+    """Call `fairdream new-dataset`."""
+    app.main(["new-dataset", *words], prog_name="fairdream", standalone_mode=False)
 
 
 def png(number: int) -> bytes:

@@ -9,10 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from own_data import ROOT, ROWS, png, table, with_splits, write
+from own_data import ROOT, ROWS, main, png, table, with_splits, write
 from refusals import Table, check
-
-from fairdream.newdata.__main__ import main
 
 COLUMNS = ("path", "label", "attribute", "split")
 HEADER = ",".join(COLUMNS)
@@ -73,13 +71,13 @@ rows(
     "which images are for training and which for the test is not certain",
     "data/pets/labels.csv",
     "'holdout' is no split",
-    'SPLIT=split SPLIT_VALUES="',
+    '--split split --split-values "',
     edit=lambda: [(*row[:3], coded[row[3]]) for row in with_splits()],
 )
 rows("values of a split in another form", "says no split of a value", "train:0", options=["--split-values", "train:0"])
 rows(
     "a value that no split has",
-    "SPLIT_VALUES= names",
+    "--split-values names",
     "'rest', which split has not",
     options=["--split-values", "test=rest"],
 )
@@ -92,12 +90,12 @@ rows(
 )
 rows(
     "values of no split",
-    "SPLIT=none takes no split of the table",
+    "--split none takes no split of the table",
     options=["--split", "none", "--split-values", "test=a"],
 )
 rows("images of the test alone", "names no training images", edit=lambda: [(*row[:3], "test") for row in with_splits()])
-rows("two tables", "has several tables", "a.csv, b.csv", "TABLE=", files=("a.csv", "b.csv"))
-rows("a lone table of the test", "there is no table of training images", "SPLIT=none", files=("test.csv",))
+rows("two tables", "has several tables", "a.csv, b.csv", "--table", files=("a.csv", "b.csv"))
+rows("a lone table of the test", "there is no table of training images", "--split none", files=("test.csv",))
 rows(
     "an image in two splits",
     "stands twice, for",
@@ -105,24 +103,24 @@ rows(
     "train and for test",
     edit=lambda: [*with_splits(), (*with_splits()[0][:3], "test")],
 )
-rows("no usual name", "no column has a usual name", "LABEL=", "species: 3", columns=("path", "species", *COLUMNS[2:]))
+rows("no usual name", "no column has a usual name", "--label", "species: 3", columns=("path", "species", *COLUMNS[2:]))
 rows(
     "files of two columns",
     "name files that are there; say",
-    "IMAGE=path or IMAGE=image",
+    "--image path or --image image",
     columns=(*COLUMNS, "image"),
     edit=lambda: [(*row, "cg01.png") for row in with_splits()],
 )
 rows(
     "files of another column",
     "are not there; those of",
-    "IMAGE=picture",
+    "--image picture",
     columns=("picture", *COLUMNS[1:], "image"),
     edit=lambda: [(*row, "a.png") for row in with_splits()],
 )
-rows("a folder of images that is not there", "no such folder in", "IMAGES=none", options=["--images", "none"])
+rows("a folder of images that is not there", "no such folder in", "--images none", options=["--images", "none"])
 lines("a column twice", "two columns are called", "'label'", header="path,label,attribute,label")
-lines("columns that differ in case", "differ in case alone; say", "LABEL=", header="path,label,attribute,Label")
+lines("columns that differ in case", "differ in case alone; say", "--label", header="path,label,attribute,Label")
 lines("marks at the ends of rows", "more cells than its first line has names", form="{},{},{},{},")
 lines("Excel's own line", "which Excel alone understands", "'sep=,'", header="sep=,\npath,label,attribute,split")
 lines("semicolons", "it has one column", "';'; save it with commas", header="path;label", form="{};{}")
@@ -135,11 +133,11 @@ rows(
 )
 parquet("two columns of images", "which column is the image is not certain", "left, right", left=STRUCT, right=STRUCT)
 parquet("lists of images", "is a list of images", "images", images=LIST)
-parquet("a column without images", "of images (IMAGE=", "img", options=["--image", "img"], image=STRUCT)
+parquet("a column without images", "of images (--image", "img", options=["--image", "img"], image=STRUCT)
 parquet(
     "data sets in folders of their own",
     "has several data sets (configurations)",
-    "FOLDER=data/pets/a, FOLDER=data/pets/b",
+    "--folder data/pets/a, --folder data/pets/b",
     files=("a/train.parquet", "b/train.parquet"),
     image=STRUCT,
 )
@@ -168,7 +166,9 @@ def _(folder: Path) -> Callable:
     return new_dataset(folder, "--label", "tags")
 
 
-@CASES.add("images in two folders", "are in several folders; say which one", "IMAGES=annotations or IMAGES=pictures")
+@CASES.add(
+    "images in two folders", "are in several folders; say which one", "--images annotations or --images pictures"
+)
 def _(folder: Path) -> Callable:
     data = table(folder)
     shutil.copytree(data / "images", data / "annotations")

@@ -7,10 +7,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from own_data import EXPECTED, ROWS, found, indexed, refused, table, with_splits
+from own_data import EXPECTED, ROWS, found, indexed, main, refused, table, with_splits
 
 from fairdream.config import load_config
-from fairdream.newdata.__main__ import main
 
 COLUMNS = ("path", "label", "attribute", "split")
 HEADER = ",".join(COLUMNS)
@@ -57,7 +56,7 @@ REFUSED = {
     "a column twice but for blanks": ({"header": "path,label,attribute, label"}, "two columns are called 'label'"),
     "columns that differ in case": (
         {"header": "path,label,attribute,Label"},
-        "the columns label and Label differ in case alone; say LABEL=",
+        "the columns label and Label differ in case alone; say --label",
     ),
     "marks at the ends of rows": ({"form": "{},{},{},{},"}, "more cells than its first line has names"),
     "Excel's line": ({"header": f"sep=,\n{HEADER}"}, "its first line is 'sep=,'"),
@@ -127,7 +126,7 @@ def test_of_two_usual_names_the_other_is_told(home, capsys):
     rows = [(*row, row[1][0]) for row in with_splits()]
     table(home, rows, (*COLUMNS, "category"))
     main(["pets"])
-    assert "label is taken for the label, not category; else LABEL=category" in capsys.readouterr().out
+    assert "label is taken for the label, not category; else --label category" in capsys.readouterr().out
 
 
 def named_classes(numbers: list[int], names: list[str]) -> pa.Table:

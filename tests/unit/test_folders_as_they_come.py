@@ -7,10 +7,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from own_data import EXPECTED, ROWS, found, indexed, png, refused, table, with_splits, write
+from own_data import EXPECTED, ROWS, found, indexed, main, png, refused, table, with_splits, write
 from test_newdata import class_folders
-
-from fairdream.newdata.__main__ import main
 
 
 def linked_class(folder: Path) -> str:

@@ -6,9 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from own_data import EXPECTED, found, indexed, png, refused, table, with_splits, write
-
-from fairdream.newdata.__main__ import main
+from own_data import EXPECTED, found, indexed, main, png, refused, table, with_splits, write
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 COLUMNS = ("path", "label", "attribute", "split")
@@ -38,21 +36,21 @@ def test_a_mask_before_the_image_is_not_taken_for_it(home, name, capsys):
     main(["pets"])
     assert found(home) == EXPECTED
     assert set(contents(home)) == {png(n) for n in range(len(with_splits()))}
-    assert f"the images are those of the column {name}; mask is not read, else IMAGE=" in capsys.readouterr().out
+    assert f"the images are those of the column {name}; mask is not read, else --image" in capsys.readouterr().out
 
 
 def test_the_column_asked_for_is_unpacked(home):
     stored(home, image=structs(0), thumbnail=structs(MASKS))
     main(["pets", "--image", "thumbnail"])
     assert contents(home)[0] == png(MASKS)
-    assert "no column img of images (IMAGE=img); Columns with images: image, thumbnail" in refused(
+    assert "no column img of images (--image img); Columns with images: image, thumbnail" in refused(
         "pets", "--image", "img", "--force"
     )
 
 
 def test_two_columns_of_images_without_a_usual_name_are_asked_about(home):
     stored(home, left=structs(0), right=structs(MASKS))
-    assert "say it with IMAGE=. Columns with images: left, right" in refused("pets")
+    assert "say it with --image. Columns with images: left, right" in refused("pets")
     assert not Path("data/pets/unpacked").exists()
     main(["pets", "--image", "left"])
     assert contents(home)[0] == png(0)
@@ -105,7 +103,7 @@ def test_data_sets_in_folders_of_their_own_are_not_mixed(home):
         (folder / name).mkdir()
         (folder / "pets.parquet").rename(folder / name / "train-00000-of-00001.parquet")
     message = refused("pets")
-    assert "choose: FOLDER=data/pets/large, FOLDER=data/pets/small" in message
+    assert "choose: --folder data/pets/large, --folder data/pets/small" in message
     main(["pets", "--folder", "data/pets/small"])
     assert found(home) == EXPECTED
 
@@ -158,7 +156,7 @@ def test_of_two_usual_columns_the_one_whose_files_are_there(home, capsys):
     assert "those of the column image: files that file_name names are not there" in capsys.readouterr().out
     for row in with_splits():
         write(home / "data/pets/raw" / row[0], png(MASKS))
-    assert "say IMAGE=file_name or IMAGE=image" in refused("pets", "--force")
+    assert "say --image file_name or --image image" in refused("pets", "--force")
 
 
 def test_a_usual_column_whose_files_are_not_there_while_anothers_are(home):
@@ -176,10 +174,10 @@ def test_images_that_lie_in_two_folders_under_the_same_names(home, capsys):
     main(["pets"])  # `images` is a usual name
     assert png(MASKS) not in contents(home)
     Path("data/pets/images").rename("data/pets/pictures")
-    assert "which one has the images: IMAGES=annotations or IMAGES=pictures" in refused("pets", "--force")
+    assert "which one has the images: --images annotations or --images pictures" in refused("pets", "--force")
     main(["pets", "--images", "pictures", "--force"])
     assert png(MASKS) not in contents(home)
-    assert "IMAGES=none: no such folder" in refused("pets", "--images", "none", "--force")
+    assert "--images none: no such folder" in refused("pets", "--images", "none", "--force")
 
 
 def test_paths_that_fit_several_files_are_refused(home):

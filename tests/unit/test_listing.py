@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from own_data import main
 from refusals import ROOT, Case, Table, check, give_up_root
 from test_bad_input import ROWS, data
 
 from fairdream.errors import UserError
 from fairdream.images import open_rgb
 from fairdream.listing import IMAGE_SUFFIXES, as_on_disk, list_files, tables, visible, why_passed_over
-from fairdream.newdata.__main__ import main
 
 CASES = Table()
 NFC, NFD = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))

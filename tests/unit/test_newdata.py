@@ -23,6 +23,7 @@ from own_data import (
     ROWS,
     found,
     indexed,
+    main,
     png,
     refused,
     table,
@@ -32,7 +33,7 @@ from own_data import (
 
 from fairdream.config import load_config
 from fairdream.errors import UserError
-from fairdream.newdata.__main__ import main
+from fairdream.newdata.trial import write_trial
 
 
 @pytest.mark.parametrize("file", ["metadata.csv", "birds.parquet"])
@@ -42,7 +43,7 @@ def test_a_folder_with_a_table_needs_its_name_alone(home, file, capsys):
     assert found(home) == EXPECTED
     told = capsys.readouterr().out
     assert "config/pets.yaml was written" in told
-    assert "snakemake -n --configfile=config/pets.yaml" in told
+    assert "fairdream plan pets" in told
     assert "sea_lion-grass 0 0 0 drawn by the swap" in " ".join(told.split())
     assert "no test image of sea_lion-grass" in told
 
@@ -84,31 +85,25 @@ def test_a_trial_has_the_data_as_they_were_edited_and_tiny_models(home, capsys):
     own = Path("config/pets.yaml")
     own.write_text(own.read_text().replace("sea lion", "walrus"))
     capsys.readouterr()
-    main(["pets", "--trial"])
-    told = capsys.readouterr().out
-    assert "config/pets-trial.yaml was written" in told
+    assert write_trial(own) == Path("config/pets-trial.yaml")
     trial, whole = load_config("config/pets-trial.yaml"), load_config(own)
     assert trial.datasets == whole.datasets
     assert trial.datasets["pets"].labels["sea_lion"] == "walrus"
     assert trial.results == "results/pets-trial"
     assert trial.models.diffusion.id == "resources/tiny-sd"
     assert not trial.pretrain.overrides
-    # and from nothing, both
-    own.unlink()
-    main(["pets", "--trial"])
-    assert load_config("config/pets-trial.yaml").datasets["pets"].labels["sea_lion"] == "sea lion"
 
 
 def test_columns_with_other_names_are_asked_for_with_what_they_hold(home, capsys):
     table(home, columns=("img", "species", "ground", "fold"))
-    assert "IMAGE=" in refused("pets")
+    assert "--image" in refused("pets")
     message = refused("pets", "--image", "img")
-    for word in ("LABEL=", "species: 3 value(s): cat, dog, sea-lion", "ground: 3 value(s): grass, snow, wet sand"):
+    for word in ("--label", "species: 3 value(s): cat, dog, sea-lion", "ground: 3 value(s): grass, snow, wet sand"):
         assert word in message
     assert "did you mean species?" in refused("pets", "--image", "img", "--label", "specie")
     too_many = refused("pets", "--image", "img", "--label", "img", "--attribute", "ground")
     assert f"img has {len(ROWS)} different value(s)" in too_many
-    assert "LABEL=" in too_many
+    assert "--label" in too_many
     options = ["--image", "img", "--label", "species", "--attribute", "ground"]
     # `fold` holds words for splits alone: it is taken for the split, and that is said
     main(["pets", *options])
@@ -159,7 +154,7 @@ def test_without_a_split_each_group_gets_seeded_shares_that_a_new_image_leaves_a
 )
 def test_shares_that_leave_no_images_or_no_test_are_refused(home, options):
     table(home, ROWS, ("path", "label", "attribute"))
-    with pytest.raises(UserError, match=f"{options[0][2:].upper()}={float(options[1]):g}.*TEST more than 0"):
+    with pytest.raises(UserError, match=f"{options[0]} {float(options[1]):g}.*--test more than 0"):
         main(["pets", *options])
 
 
@@ -171,7 +166,7 @@ def test_a_split_that_is_lacking_alone_is_taken_from_the_training_images(home, c
     splits = Counter(indexed(home)["split"])
     assert splits["test"] == sum(row[3] == "test" for row in rows)
     assert splits["validation"] >= 8
-    assert "TEST=0.3: the table has images for it" in refused("pets", "--force", "--test", "0.3")
+    assert "--test 0.3: the table has images for it" in refused("pets", "--force", "--test", "0.3")
 
 
 def test_a_missing_attribute_is_counted_and_asks_for_a_choice(home, capsys):
@@ -180,7 +175,7 @@ def test_a_missing_attribute_is_counted_and_asks_for_a_choice(home, capsys):
     table(home, rows)
     message = refused("pets")
     assert f"{missing} of {len(rows)} images have no attribute" in message
-    for word in ("MISSING=drop", "MISSING=group"):
+    for word in ("--missing drop", "--missing group"):
         assert word in message
     main(["pets", "--missing", "drop"])
     assert f"{missing} of {len(rows)} images have no attribute and are left out" in capsys.readouterr().out
@@ -312,7 +307,7 @@ def test_tables_that_were_written_carelessly(home):
     assert "write the endings into the table" in refused("pets")
     pd.DataFrame(ROWS, columns=names).to_csv("data/pets/metadata.csv", index=False, sep=";")
     assert "written with ';'; save it with commas" in refused("pets")
-    assert "did you mean FOLDER=data/pets?" in refused("pets", "--folder", "data/pets/metadata.csv")
+    assert "did you mean --folder data/pets?" in refused("pets", "--folder", "data/pets/metadata.csv")
 
 
 def test_mistakes_are_told_with_what_would_be_right(home):
@@ -325,7 +320,7 @@ def test_mistakes_are_told_with_what_would_be_right(home):
         assert "letters, digits" in refused(name)
     assert "choose another name" in refused("waterdigits")
     main(["pets", "--table", "a.csv"])
-    assert "FORCE=1" in refused("pets", "--table", "a.csv")
+    assert "--force" in refused("pets", "--table", "a.csv")
     for missing in (ROWS[0][0], ROWS[-1][0]):
         path = Path("data/pets/images", missing)
         path.rename("kept.png")
@@ -352,7 +347,7 @@ def test_images_by_class_alone_lack_an_attribute(home):
 def test_a_split_with_a_word_that_is_none(home):
     table(home, [(n, y, a, "holdout" if s == "test" else s) for n, y, a, s in with_splits()])
     message = refused("pets")
-    for word in ("'holdout' is no split", "SPLIT=none"):
+    for word in ("'holdout' is no split", "--split none"):
         assert word in message
     main(["pets", "--split", "none"])
     assert set(indexed(home)["split"]) == {"train", "validation", "test"}

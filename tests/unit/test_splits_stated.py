@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from own_data import EXPECTED, ROWS, found, indexed, png, refused, table, with_splits, write
+from own_data import EXPECTED, ROWS, found, indexed, main, png, refused, table, with_splits, write
 
 from fairdream.config import load_config
-from fairdream.newdata.__main__ import main
 
 COLUMNS = ("path", "label", "attribute", "split")
 WHO = Counter(row[3] for row in with_splits())
@@ -109,13 +108,13 @@ def test_a_table_of_each_split_beside_others_is_asked_about_with_the_answer(home
     (folder / "attributes.csv").write_text("path,colour\n")
     message = refused("pets")
     assert "several tables: attributes.csv, test.csv, train.csv, val.csv" in message
-    assert "TABLE=test.csv,train.csv,val.csv reads these as one" in message
+    assert "--table test.csv,train.csv,val.csv reads these as one" in message
     main(["pets", "--table", "test.csv,train.csv,val.csv"])
     assert found(home) == EXPECTED
     capsys.readouterr()
     main(["pets", "--table", "train.csv", "--force"])
     assert (
-        "test.csv, val.csv is not read; TABLE=train.csv,test.csv,val.csv reads them as one" in capsys.readouterr().out
+        "test.csv, val.csv is not read; --table train.csv,test.csv,val.csv reads them as one" in capsys.readouterr().out
     )
     # also where one of them has the name that is read by default
     (folder / "attributes.csv").rename(folder / "metadata.csv")
@@ -124,7 +123,7 @@ def test_a_table_of_each_split_beside_others_is_asked_about_with_the_answer(home
 
 def test_a_lone_table_of_the_test_is_not_trained_on_unasked(home):
     table(home, ROWS, COLUMNS[:3], files=["test.csv"])
-    assert "its name says test, and there is no table of training images. SPLIT=none" in refused("pets")
+    assert "its name says test, and there is no table of training images. --split none" in refused("pets")
     main(["pets", "--split", "none"])
     assert set(indexed(home)["split"]) == {"train", "validation", "test"}
 
@@ -190,7 +189,7 @@ UNCERTAIN = {
     "training or not": (
         "is_train",
         lambda s: str(s == "train"),
-        ["which split is False?", 'SPLIT=is_train SPLIT_VALUES="train=True,?=False"'],
+        ["which split is False?", '--split is_train --split-values "train=True,?=False"'],
         ["--split", "is_train", "--split-values", "train=True,test=False"],
         {"test": WHO["test"] + WHO["validation"]},
     ),
@@ -258,7 +257,7 @@ def test_what_looks_like_a_split_and_is_not_certain_is_asked_with_its_answers(ho
     name, code, words, answer, splits = UNCERTAIN[form]
     recoded(home, code, (*COLUMNS[:3], name))
     message = refused("pets")
-    for word in (*words, "which images are for training and which for the test is not certain", "SPLIT=none"):
+    for word in (*words, "which images are for training and which for the test is not certain", "--split none"):
         assert word in message
     main(["pets", *answer])
     read = Counter(indexed(home)["split"])
@@ -293,7 +292,7 @@ def test_some_paths_that_say_a_split_are_asked_about(home):
     frame.to_csv(folder / "labels.csv", index=False)
     message = refused("pets")
     assert "split_of_folder (the folders of the images): nothing is said of 1 image(s)" in message
-    answer = "SPLIT=split_of_folder SPLIT_VALUES="
+    answer = "--split split_of_folder --split-values"
     assert answer in message
     main(["pets", "--split", "split_of_folder", "--split-values", "train="])
     assert len(indexed(home)) == len(ROWS)
@@ -310,7 +309,7 @@ def contradicted(home: Path) -> Path:
 def test_places_that_contradict_each_other_are_asked_about(home):
     contradicted(home)
     message = refused("pets")
-    for word in ("They contradict each other", "SPLIT=split,", "SPLIT=split_of_folder,", "SPLIT=none"):
+    for word in ("They contradict each other", "--split split,", "--split split_of_folder,", "--split none"):
         assert word in message
     main(["pets", "--split", "split_of_folder"])
     assert found(home) == EXPECTED
@@ -367,7 +366,7 @@ def test_an_image_in_two_splits_is_refused(home):
         (["--split-values", "train:0"], "'train:0' says no split of a value"),
         (["--split-values", "rest=0"], "'rest=0' says no split of a value"),
         (["--split-values", "train=a,test=a"], "'test=a' says no split of a value"),
-        (["--split-values", "none=holdout"], "SPLIT_VALUES= names 'holdout', which split has not"),
+        (["--split-values", "none=holdout"], "--split-values names 'holdout', which split has not"),
         (["--split-values", "none=x", "--split", "none"], "leave one out"),
         (["--split", "splt"], "did you mean split?"),
     ],

@@ -51,7 +51,7 @@ def archive(folder: Path) -> Path:
 def shapes(tmp_path):
     """The project with the shapes' configuration as `make new-dataset` writes it, and what that printed."""
     project = copy_project(tmp_path / "project", ROOT / "tests/workflow/smallest.yaml")
-    command = [sys.executable, "-m", "fairdream.newdata", "shapes", "--folder", str(archive(tmp_path))]
+    command = [sys.executable, "-m", "fairdream", "new-dataset", "shapes", "--folder", str(archive(tmp_path))]
     environment = {**os.environ, "PYTHONPATH": str(project / "src")}
     done = run(*command, "--validation", "0.2", cwd=project, env=environment, timeout=60)
     assert done.returncode == 0, done.stdout
@@ -84,11 +84,8 @@ def test_an_archive_becomes_a_configuration_whose_dry_run_lists_every_job(shapes
     every = {f"{label}-{attribute}" for label in LABELS for attribute in ATTRIBUTES}
     assert {job.wildcards["group"] for job in jobs if job.rule == "generate"} == every
 
-    # `make trial`
-    command = [sys.executable, "-m", "fairdream.newdata", "shapes", "--trial"]
-    told = run(*command, cwd=project, env={**os.environ, "PYTHONPATH": str(project / "src")}, timeout=60)
-    assert told.returncode == 0, told.stdout
-    trial = run_snakemake(project, "-n", "--configfile", "config/shapes-trial.yaml", timeout=120)
+    command = [sys.executable, "-m", "fairdream", "trial", "shapes", "--", "--dry-run"]
+    trial = run(*command, cwd=project, env={**os.environ, "PYTHONPATH": str(project / "src")}, timeout=120)
     assert trial.returncode == 0, trial.stdout
     assert {key: planned(trial.stdout)[key] for key in ("finetune", "generate", "pretrain")} == {
         "finetune": 7,

@@ -96,37 +96,52 @@ def _run(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
     return run
 
 
-@app.command(
-    "new-dataset",
-    add_help_option=False,
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def new_dataset(arguments: tuple[str, ...]) -> None:
-    """Write and check a configuration for your own images."""
-    from fairdream.newdata.__main__ import main
-
-    main(list(arguments))
-
-
-@app.command()
+@app.command("new-dataset")
 @click.argument("name")
-def trial(name: str) -> None:
+@click.option("--folder", type=click.Path(path_type=Path), help="With the images, or a zip or tar of it: or data/NAME.")
+@click.option("--table", help="File in the folder, or several by commas; by default the only one there.")
+@click.option("--images", help="Folder that the table's paths start from, where several folders have them.")
+@click.option("--image", "path", metavar="COLUMN", help="Column of the images.")
+@click.option("--label", metavar="COLUMN", help="Column of the classes.")
+@click.option("--attribute", metavar="COLUMN", help="Column of the attribute.")
+@click.option("--split", metavar="COLUMN", help="Column of the split; `none` for a seeded split.")
+@click.option("--split-values", metavar="PAIRS", help="What its values mean: train=0,validation=1,test=2.")
+@click.option("--missing", type=click.Choice(["drop", "group"]), help="What to do with images without an attribute.")
+@click.option("--validation", "share_validation", type=float, help="Share of each group, without such a split: 0.1.")
+@click.option("--test", "share_test", type=float, help="The same for the test: 0.2.")
+@click.option("--base", type=click.Path(path_type=Path), default="config.yaml", help="File of the other sections.")
+@click.option("--force", is_flag=True, help="Write config/NAME.yaml anew, and keep the old one beside it.")
+def new_dataset(**options: Any) -> None:
+    """Write and check a configuration for your own images.
+
+    It looks at a folder or archive and its table, prints the groups and what it assumed, and writes config/NAME.yaml,
+    which is yours to edit. An option is needed only where it asks for it.
+    """
+    from fairdream.newdata.create import create
+    from fairdream.newdata.options import Options
+
+    create(Options(**options))
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name", shell_complete=_complete_runs)
+@click.argument("words", nargs=-1, metavar="[TARGET]...")
+def trial(name: str, words: tuple[str, ...]) -> None:
     """Try your data set on tiny models: minutes on a CPU.
 
-    NAME is the data set's. Ignore the accuracies of the trial: it only checks that every stage can read your data.
+    NAME is the run's. Ignore the accuracies of the trial: it only checks that every stage can read your data. A TARGET
+    and what is behind `--` are as for `fairdream run`.
     """
     from fairdream.cli import runs
-    from fairdream.newdata.__main__ import main
+    from fairdream.newdata.trial import write_trial
 
-    runs.in_clone()
-    main([name, "--trial"])
-    run, _ = runs.find((f"{name}-trial",), (), None)
-    click.echo(
-        f"When it has ended: `fairdream report {name}-trial` shows all of it on one page, and `fairdream export "
-        f"{name}-trial dreambooth` exports its classifier, for `fairdream predict`.\n"
-    )
-    _execute(run, ())
+    own, _ = runs.find((name,), (), None)
+    path = write_trial(Path(own.configfiles[0]))
+    run, _ = runs.find((str(path),), (), None)
+    click.echo(f"{path} was written, of the data sets in {own.configfiles[0]}. When it has run, see:")
+    click.echo(f"  fairdream report {run.words}    # all of it on one page")
+    click.echo(f"  fairdream export {run.words} dreambooth    # its classifier, for `fairdream predict`")
+    _execute(run, words)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

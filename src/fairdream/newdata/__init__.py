@@ -1,1 +1,1 @@
-"""A configuration for data of one's own: ``make new-dataset NAME=…``."""
+"""A configuration for data of one's own: ``fairdream new-dataset``."""

@@ -66,7 +66,7 @@ def check_labels(labels: pd.Series, paths: pd.Series, file: Path) -> None:
     if empty.any():
         raise UserError(
             f"{file}: {empty.sum()} of {len(labels)} images have no {labels.name}, first {paths[empty].iloc[0]}. Fill "
-            "the column in, remove their rows, or choose another column with LABEL="
+            "the column in, remove their rows, or choose another column with --label"
         )
 
 
@@ -84,5 +84,5 @@ def tell_of_values(label: pd.Series, attribute: pd.Series, notes: list[str]) -> 
     if pairs == label[known].nunique() == attribute[known].nunique():
         notes.append(
             f"each {label.name} has one {attribute.name} and each {attribute.name} one {label.name}: either the data "
-            "are wholly biased, or the columns say the same; else ATTRIBUTE= names another"
+            "are wholly biased, or the columns say the same; else --attribute names another"
         )

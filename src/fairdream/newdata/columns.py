@@ -19,7 +19,7 @@ USUAL = {
     "attribute": ("attribute", "place", "background", "bias", "a"),
     "split": ("split", "partition", "subset", "set"),
 }
-OPTIONS = {"path": "IMAGE", "label": "LABEL", "attribute": "ATTRIBUTE", "split": "SPLIT"}
+OPTIONS = {"path": "--image", "label": "--label", "attribute": "--attribute", "split": "--split"}
 MOST_VALUES = 50  # more of them are no classes: names, or measured numbers
 FILE_SPLIT, FOLDER_SPLIT = "split_of_file", "split_of_folder"  # columns of what names of files and folders say
 
@@ -38,11 +38,11 @@ def choose_column(table: pd.DataFrame, role: str, asked: str | None, file: Path,
     if not found:
         raise UserError(
             f"{file}: no column has a usual name for the {role} ({', '.join(USUAL[role])}); "
-            f"say which one it is with {OPTIONS[role]}=. It has:\n{described(table)}"
+            f"say which one it is with {OPTIONS[role]}. It has:\n{described(table)}"
         )
     if len(found) > 1:
         others = " and ".join(found[1:])
-        notes.append(f"{found[0]} is taken for the {role}, not {others}; else {OPTIONS[role]}={found[1]}")
+        notes.append(f"{found[0]} is taken for the {role}, not {others}; else {OPTIONS[role]} {found[1]}")
     return found[0]
 
 
@@ -57,7 +57,7 @@ def column_asked(table: pd.DataFrame, role: str, asked: str, file: Path) -> str:
     if asked not in table:
         near = difflib.get_close_matches(asked, list(table), 1)
         hint = f"; did you mean {near[0]}?" if near else "."
-        raise UserError(f"{file}: no column {asked} ({OPTIONS[role]}={asked}){hint} It has:\n{described(table)}")
+        raise UserError(f"{file}: no column {asked} ({OPTIONS[role]} {asked}){hint} It has:\n{described(table)}")
     return asked
 
 
@@ -73,7 +73,7 @@ def usual_columns(table: pd.DataFrame, role: str, file: Path) -> list[str]:
     for name in USUAL[role]:
         alike = [column for column in table if column.lower() == name]
         if len(alike) > 1:
-            raise UserError(f"{file}: the columns {' and '.join(alike)} differ in case alone; say {OPTIONS[role]}=")
+            raise UserError(f"{file}: the columns {' and '.join(alike)} differ in case alone; say {OPTIONS[role]}")
         found += alike
     return found
 

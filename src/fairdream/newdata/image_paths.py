@@ -43,20 +43,20 @@ def choose_path_column(table: pd.DataFrame, asked: str | None, folder: Path, fil
     if not usual:
         raise UserError(
             f"{file}: no column has a usual name for the path ({', '.join(USUAL['path'])}); "
-            f"say which one it is with {OPTIONS['path']}=. It has:\n{described(table)}"
+            f"say which one it is with {OPTIONS['path']}. It has:\n{described(table)}"
         )
     found = _found(folder, table[usual])
     if not found:
         others = _found(folder, table.drop(columns=usual))
         if others:
-            shown = " or ".join(f"IMAGE={column}" for column in others)
+            shown = " or ".join(f"--image {column}" for column in others)
             raise UserError(
                 f"{file}: the files that the column {usual[0]} names, such as {table[usual[0]].iloc[0]}, are not "
                 f"there; those of {', '.join(others)} are. Say {shown}"
             )
         return usual[0]
     if len(set(found.values())) > 1:
-        shown = " or ".join(f"IMAGE={column}" for column in found)
+        shown = " or ".join(f"--image {column}" for column in found)
         raise UserError(f"{file}: the columns {', '.join(found)} name files that are there; say {shown}")
     chosen = next(iter(found))
     if chosen != usual[0]:
@@ -106,7 +106,7 @@ def locate(
     outside = next((path for path in cleaned if ".." in path.split("/")), None)
     if images is not None:
         if not (folder / images).is_dir():
-            raise UserError(f"IMAGES={images}: no such folder in {folder}")
+            raise UserError(f"--images {images}: no such folder in {folder}")
         bases = [folder / images]
     else:
         bases = _bases(folder, cleaned) if outside is None else []
@@ -177,7 +177,7 @@ def _one(bases: list[Path], folder: Path, path: str, file: Path, split: str | No
     if len(bases) > 1:
         bases = [base for base in bases if base.name.lower() in USUAL_FOLDERS] or bases
     if len(bases) > 1:
-        shown = " or ".join(f"IMAGES={base.relative_to(folder).as_posix()}" for base in bases)
+        shown = " or ".join(f"--images {base.relative_to(folder).as_posix()}" for base in bases)
         raise UserError(
             f"{file}: {path} and all others are in several folders; say which one has the images: {shown}, or write "
             "the folder into each path"
@@ -191,7 +191,7 @@ def _tell_missing(folder: Path, bases: list[Path], paths: list[str], file: Path)
         missing = [path for path, own in zip(paths, as_on_disk(bases[0], paths), strict=True) if own is None]
         raise UserError(f"{file}: {len(missing)} of its {len(paths)} images are not in {bases[0]}, first {missing[0]}")
     if suffix_of(first) not in IMAGE_SUFFIXES:
-        hint = "; is it the right column? IMAGE= names another"
+        hint = "; is it the right column? --image names another"
         if near := next((own for own in list_files(folder).files if Path(own).stem == Path(first).name), None):
             hint = f", but {folder / near} is: write the endings into the table"
     raise UserError(f"{file}: its image {first} is not in {folder} or in a folder of it{hint}")

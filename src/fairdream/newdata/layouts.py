@@ -38,14 +38,14 @@ def find_folder(name: str, asked: Path | None) -> Path | None:
     if folder.is_file():
         if not (zipfile.is_zipfile(folder) or tarfile.is_tarfile(folder)):
             raise UserError(
-                f"FOLDER={folder}: no folder, nor a zip or tar of one; did you mean FOLDER={folder.parent}?"
+                f"--folder {folder}: no folder, nor a zip or tar of one; did you mean --folder {folder.parent}?"
             )
         target = Path("data", name)
         if not target.exists():
             unpack(folder, target)
             print(f"{folder}: unpacked into {target}")
         elif not is_unpacked(folder, target):
-            raise UserError(f"{target} is there already: give it as FOLDER=, or remove it to unpack {folder} anew")
+            raise UserError(f"{target} is there already: give it as --folder, or remove it to unpack {folder} anew")
         folder = target
     if not folder.is_dir():
         parent = folder.parent
@@ -53,7 +53,7 @@ def find_folder(name: str, asked: Path | None) -> Path | None:
         near = difflib.get_close_matches(folder.name, there, 1)
         if asked is None and not near:
             return None
-        hint = f"did you mean {parent / near[0]}?" if near else "say where the images are with FOLDER="
+        hint = f"did you mean {parent / near[0]}?" if near else "say where the images are with --folder"
         raise UserError(f"{folder}: no such folder or archive; {hint}")
     return _unwrapped(folder)
 

@@ -102,7 +102,7 @@ def choose_image_column(files: Sequence[Path], asked: str | None, notes: list[st
         if asked in lists:
             raise UserError(f"{file}: each row of {asked} is a list of images; write a table with an image a row")
         if asked not in columns and asked not in paths:
-            raise UserError(f"{file}: no column {asked} of images (IMAGE={asked}); {_listed(columns, paths)}")
+            raise UserError(f"{file}: no column {asked} of images (--image {asked}); {_listed(columns, paths)}")
         return asked if asked in columns else None
     usual = [name for name in columns if name.lower() in USUAL_IMAGES]
     named = [name for name in paths if name.lower() in USUAL["path"]]
@@ -113,11 +113,11 @@ def choose_image_column(files: Sequence[Path], asked: str | None, notes: list[st
     chosen = usual or ([] if named else columns)
     if len(chosen) != 1:
         raise UserError(
-            f"{file}: which column is the image is not certain; say it with IMAGE=. {_listed(columns, named)}"
+            f"{file}: which column is the image is not certain; say it with --image. {_listed(columns, named)}"
         )
     others = [name for name in (*columns, *lists) if name != chosen[0]]
     if others:
-        notes.append(f"the images are those of the column {chosen[0]}; {', '.join(others)} is not read, else IMAGE=")
+        notes.append(f"the images are those of the column {chosen[0]}; {', '.join(others)} is not read, else --image")
     elif not usual:
         notes.append(f"the images are those of the column {chosen[0]}, the only one with any")
     return chosen[0]
@@ -161,7 +161,7 @@ def check_one_configuration(folder: Path, files: Sequence[Path]) -> None:
             start = re.sub(r"\d+-of-.*", "", file.relative_to(folder).as_posix())
             shards.setdefault((start, int(match[1])), []).append(file.name)
     if len(homes) > 1:
-        shown = ", ".join(f"FOLDER={home}" for key, home in sorted(homes.items()) if key)
+        shown = ", ".join(f"--folder {home}" for key, home in sorted(homes.items()) if key)
         raise UserError(f"{folder} has several data sets (configurations), each with Parquet files; choose: {shown}")
     for (_, count), names in shards.items():
         if len(names) != count:

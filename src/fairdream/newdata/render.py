@@ -10,7 +10,7 @@ import yaml
 
 HEADER = """\
 # yaml-language-server: $schema=schema.json
-# {name}: written by `make new-dataset`, yours to edit. All but `results`, `biases` and `datasets` is {base}'s,
+# {name}: written by `fairdream new-dataset`, yours to edit. All but `results`, `biases` and `datasets` is {base}'s,
 # where [ours] marks what the paper does not say (docs/methods.md).
 # An edited value reruns only the jobs that use it; `snakemake --configfile=config/{name}.yaml -n` shows which.
 

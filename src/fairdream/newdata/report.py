@@ -1,6 +1,8 @@
-"""What `make new-dataset` prints: the groups, what was assumed, and what to run next."""
+"""What `fairdream new-dataset` prints: the groups, what was assumed, and what to run next."""
 
 from __future__ import annotations
+
+import shutil
 
 from fairdream.bias import aligned_groups
 from fairdream.newdata.split_words import SPLITS
@@ -13,17 +15,14 @@ def report(name: str, counts: dict[str, dict[str, int]], swapped: list[str], not
     if untested:
         notes = [*notes, f"no test image of {', '.join(untested)}: no accuracy will tell of it"]
     lines += [*(f"Note: {note}." for note in notes), ""] if notes else []
-    own = f"--configfile=config/{name}.yaml"
+    command = "fairdream" if shutil.which("fairdream") else ".venv/bin/fairdream"  # the environment may be inactive
     lines += [
         "Next, after a look at the words under `labels`, `attributes` and `prompts`:",
-        f"  .venv/bin/snakemake -n {own}    # a dry run: every job, nothing computed",
-        f"  .venv/bin/snakemake --cores 2 check_data {own}    # opens every image once",
-        f"  make audit CONFIG=config/{name}.yaml    # how biased they are, which method fits",
-        f"  make trial NAME={name}    # a small run first, on tiny models: minutes on a CPU",
-        f"  make plan CONFIG=config/{name}.yaml    # the hours, before they are spent",
-        f"  .venv/bin/snakemake --profile profiles/local {own}    # the run, on this machine",
-        f"  .venv/bin/snakemake --profile profiles/slurm {own}    # the run, on a SLURM cluster",
-        f"  make report CONFIG=config/{name}.yaml    # all of it in one HTML file",
+        f"  {command} audit {name}    # how biased they are, which method fits; opens every image once",
+        f"  {command} trial {name}    # a small run first, on tiny models: minutes on a CPU",
+        f"  {command} plan {name}     # every job, and the hours, before they are spent",
+        f"  {command} run {name}      # the run",
+        f"  {command} report {name}   # all of it in one HTML file",
     ]
     return "\n".join(lines)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from fairdream.newdata.column_values import check_labels, named_values, tell_of_
 from fairdream.newdata.columns import FILE_SPLIT
 from fairdream.newdata.image_paths import choose_path_column, locate
 from fairdream.newdata.layouts import write_table
+from fairdream.newdata.options import Options
 from fairdream.newdata.reading import Read
 from fairdream.newdata.split_words import SPLITS
 from fairdream.newdata.splits import LEFT_OUT, Statement, parse_values, stated_split
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SHARES = {"validation": 0.1, "test": 0.2}
 
 
-def look(folder: Path, options: argparse.Namespace, notes: list[str]) -> dict[str, Any]:
+def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
     """Return the values of the data set's section but for the counts; append to `notes` what was assumed.
 
     Raises
@@ -49,7 +49,7 @@ def look(folder: Path, options: argparse.Namespace, notes: list[str]) -> dict[st
     path, label, attribute = (str(chosen[role]) for role in ("path", "label", "attribute"))
     if label == attribute:
         raise UserError(
-            f"{found.file}: {label} is both label and attribute; choose another column with LABEL= or ATTRIBUTE="
+            f"{found.file}: {label} is both label and attribute; choose another column with --label or --attribute"
         )
     whole = located.whole()
     stated = stated_split(found.table, whole, (path, label, attribute), options.split, given, found.file, notes)
@@ -139,7 +139,7 @@ def _missing(
     told = f"{missing.sum()} of {len(missing)} images have no {column}"
     if choice is None:
         raise UserError(
-            f"{file}: {told}. Choose: MISSING=drop leaves them out; MISSING=group makes them groups of their own, "
+            f"{file}: {told}. Choose: --missing drop leaves them out; --missing group makes them groups of their own, "
             "`unknown`; or fill the column in"
         )
     if choice == "drop":
@@ -151,25 +151,25 @@ def _missing(
 
 
 def _held_out(
-    column: str | None, known: dict[str, str] | None, options: argparse.Namespace, notes: list[str]
+    column: str | None, known: dict[str, str] | None, options: Options, notes: list[str]
 ) -> dict[str, float] | None:
     """Return the shares of the splits that the table does not have."""
     known = known or {}
     if column is not None and "train" not in known:
         raise UserError(
-            f"the split ({column}) names no training images, only {', '.join(known)}; SPLIT=none for a seeded split"
+            f"the split ({column}) names no training images, only {', '.join(known)}; --split none for a seeded split"
         )
     lacking = [split for split in SHARES if split not in known]
     asked = {split: getattr(options, f"share_{split}") for split in SHARES}
     for split, share in asked.items():
         if share is not None and split not in lacking:
-            raise UserError(f"{split.upper()}={share}: the table has images for it; leave this out, or add SPLIT=none")
+            raise UserError(f"--{split} {share}: the table has images for it; leave this out, or add --split none")
     shares = {split: SHARES[split] if asked[split] is None else asked[split] for split in lacking}
     if not shares:
         return None
     if min(shares.values()) < 0 or sum(shares.values()) >= 1 or shares.get("test") == 0:
-        told = " and ".join(f"{split.upper()}={share:g}" for split, share in shares.items())
-        raise UserError(f"{told}: shares of the training images, which have to leave some; TEST more than 0")
+        told = " and ".join(f"--{split} {share:g}" for split, share in shares.items())
+        raise UserError(f"{told}: shares of the training images, which have to leave some; --test more than 0")
     what = "the table has no split" if column is None else f"no image's {column} is for the {' or the '.join(lacking)}"
     told = " and ".join(f"{100 * share:g} % for the {split}" for split, share in shares.items())
     notes.append(f"{what}: a seeded order takes {told} of each group's training images (`held_out`)")
@@ -200,7 +200,7 @@ def example(name: str, notes: list[str]) -> dict[str, Any]:
     pairs = [group_name(label, attribute) for label in groups["label"] for attribute in groups["attribute"]]
     notes.append(
         f"data/{name} is not there, so table, names and numbers in the file are examples. Put the images and their "
-        f"table there and write it anew: make new-dataset NAME={name} FORCE=1"
+        f"table there and write it anew: fairdream new-dataset {name} --force"
     )
     return values | {
         "folder": f"data/{name}",

@@ -32,7 +32,7 @@ class Statement:
     Attributes
     ----------
     name
-        What ``SPLIT=`` calls it.
+        What ``--split`` calls it.
     values
         What it says of each image.
     meaning
@@ -42,7 +42,7 @@ class Statement:
     told
         How it came to be taken, for one that has no usual name.
     answerable
-        Whether ``SPLIT_VALUES=`` can say what its values mean.
+        Whether ``--split-values`` can say what its values mean.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Statement:
 
 
 def parse_values(text: str | None) -> dict[str, str]:
-    """Return the split of each value that ``SPLIT_VALUES="train=0,test=1"`` names.
+    """Return the split of each value that ``--split-values "train=0,test=1"`` names.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def parse_values(text: str | None) -> dict[str, str]:
         split = LEFT_OUT if word.lower() == LEFT_OUT else SPLIT_WORDS.get(word.lower())
         if not mark or split is None or meaning.setdefault(value, split) != split:
             raise UserError(
-                f"SPLIT_VALUES={text}: {pair.strip()!r} says no split of a value. Write it as train=0,validation=1,"
+                f"--split-values {text}: {pair.strip()!r} says no split of a value. Write it as train=0,validation=1,"
                 "test=2, a pair for each value; none=VALUE leaves its images out"
             )
     return meaning
@@ -86,7 +86,7 @@ def stated_split(
     file: Path,
     notes: list[str],
 ) -> Statement | None:
-    """Return what says the split of every image; ``None``: nothing does, or SPLIT=none.
+    """Return what says the split of every image; ``None``: nothing does, or --split none.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def stated_split(
     taken
         Columns of something else.
     asked, given
-        ``SPLIT=`` and ``SPLIT_VALUES=``.
+        ``--split`` and ``--split-values``.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def stated_split(
     if asked == LEFT_OUT:
         if given:
             raise UserError(
-                "SPLIT=none takes no split of the table, so SPLIT_VALUES= has nothing to say; leave one out"
+                "--split none takes no split of the table, so --split-values has nothing to say; leave one out"
             )
         return None
     taken = set(taken)
@@ -116,7 +116,7 @@ def stated_split(
             chosen = _of_column(table[column_asked(table, "split", asked, file)], given)
         found = [chosen]
     elif not found and given:
-        raise UserError(f"{file}: nothing in it looks like a split; say with SPLIT= which column SPLIT_VALUES= means")
+        raise UserError(f"{file}: nothing in it looks like a split; say with --split which column --split-values means")
     elif not found:
         return None
     certain = [one for one in found if not one.problem]
@@ -127,12 +127,12 @@ def stated_split(
     chosen = certain[0]
     if lost := [value for value in given if not (chosen.values == value).any()]:
         lacking = ", ".join(map(repr, lost))
-        raise UserError(f"{file}: SPLIT_VALUES= names {lacking}, which {chosen.name} has not: {shown(chosen.values)}")
+        raise UserError(f"{file}: --split-values names {lacking}, which {chosen.name} has not: {shown(chosen.values)}")
     if chosen.told and asked is None:
-        notes.append(f"{chosen.told}; else SPLIT=none")
+        notes.append(f"{chosen.told}; else --split none")
     for other in found:
         if other.problem:
-            notes.append(f"the split is that of {chosen.name}; {other.name} is not read for one, else SPLIT=")
+            notes.append(f"the split is that of {chosen.name}; {other.name} is not read for one, else --split")
     return chosen
 
 
@@ -276,11 +276,11 @@ def _question(found: Sequence[Statement], file: Path) -> str:
         lines.append("They contradict each other.")
     answers = []
     for one in (one for one in found if one.answerable):
-        answer = f"SPLIT={one.name}"
+        answer = f"--split {one.name}"
         if one.problem:
             values = list(dict.fromkeys([*one.meaning, *sorted(set(one.values))]))
             pairs = ",".join(f"{one.meaning.get(value, '?')}={value}" for value in values)
-            answer += f' SPLIT_VALUES="{pairs}" (for each ? train, validation, test, or none to leave its images out)'
+            answer += f' --split-values "{pairs}" (for each ? train, validation, test, or none to leave its images out)'
         answers.append(answer)
-    lines.append(f"Say {', or '.join([*answers, 'SPLIT=none for a seeded split of all images'])}")
+    lines.append(f"Say {', or '.join([*answers, '--split none for a seeded split of all images'])}")
     return "\n".join(lines)

@@ -49,7 +49,7 @@ def find_table(folder: Path, asked: str | None, image: str | None, split: str | 
         parquet.check_one_configuration(folder, stored)
         others = [path.name for path in tables if path not in stored]
         if others:
-            notes.append(f"the table is that in {stored[0].name}; {', '.join(others)} is not read, else TABLE=")
+            notes.append(f"the table is that in {stored[0].name}; {', '.join(others)} is not read, else --table")
         return _as_one(folder, stored, image, notes)
     splits = {path: split_of_file(path.stem) for path in tables}
     by_split = [path for path in tables if splits[path]]
@@ -60,17 +60,17 @@ def find_table(folder: Path, asked: str | None, image: str | None, split: str | 
         table = (metadata or tables)[0]
         if splits[table] not in (None, "train") and split is None:
             raise UserError(
-                f"{table}: its name says {splits[table]}, and there is no table of training images. SPLIT=none takes "
-                "all of its images for a seeded split; SPLIT= names its column of splits"
+                f"{table}: its name says {splits[table]}, and there is no table of training images. --split none takes "
+                "all of its images for a seeded split; --split names its column of splits"
             )
         if len(tables) > 1:
             others = [path.name for path in tables if path != table]
-            notes.append(f"the table is {table.name}; {', '.join(others)} is not read, else TABLE=")
+            notes.append(f"the table is {table.name}; {', '.join(others)} is not read, else --table")
         return _as_one(folder, [table], image, notes)
     if tables:
-        whole = f"TABLE={','.join(path.name for path in by_split)} reads these as one; " if len(by_split) > 1 else ""
+        whole = f"--table {','.join(path.name for path in by_split)} reads these as one; " if len(by_split) > 1 else ""
         raise UserError(
-            f"{folder} has several tables: {', '.join(path.name for path in tables)}; choose one with TABLE=. {whole}"
+            f"{folder} has several tables: {', '.join(path.name for path in tables)}; choose one with --table. {whole}"
             "what several say of the same images has to be joined in one table first"
         )
     return _without_tables(found, image, notes)
@@ -111,7 +111,7 @@ def _of_splits(folder: Path, files: list[Path], notes: list[str]) -> list[Path]:
 
 
 def _named(folder: Path, asked: str, tables: list[Path], notes: list[str]) -> list[Path]:
-    """Return the tables that TABLE= names."""
+    """Return the tables that --table names."""
     files = [folder / asked] if (folder / asked).is_file() else [folder / name.strip() for name in asked.split(",")]
     for file in files:
         if not file.is_file():
@@ -120,7 +120,7 @@ def _named(folder: Path, asked: str, tables: list[Path], notes: list[str]) -> li
     others = [path.name for path in tables if path not in files and split_of_file(path.stem)]
     if others and any(split_of_file(file.stem) for file in files):
         together = ",".join([*(file.name for file in files), *others])
-        notes.append(f"{', '.join(others)} is not read; TABLE={together} reads them as one")
+        notes.append(f"{', '.join(others)} is not read; --table {together} reads them as one")
     return files
 
 

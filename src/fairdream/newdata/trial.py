@@ -18,7 +18,7 @@ from fairdream.files import write_text
 DEMO = Path("config/demo.yaml")
 HEADER = """\
 # yaml-language-server: $schema=schema.json
-# A small run, to see that every stage can read {name}: written by `make trial NAME={name}` of the data sets in
+# A small run, to see that every stage can read {name}: written by `fairdream trial {name}` of the data sets in
 # {own} and the demo's tiny models. Its accuracies say nothing.
 """
 SMALL: dict[str, dict[str, Any]] = {
