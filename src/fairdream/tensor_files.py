@@ -12,24 +12,16 @@ import json
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from fairdream.files import atomic
-
-if TYPE_CHECKING:
-    import numpy as np
-    import torch
 
 BLOCK = 1 << 20  # bytes that are in memory at once
 
 
-def save(
-    tensors: Mapping[str, np.ndarray] | Mapping[str, torch.Tensor],
-    path: str | Path,
-    metadata: Mapping[str, str] | None = None,
-) -> None:
-    """Write a safetensors file atomically, with its metadata in the order of their keys."""
-    # only who has tensors of torch loads it
+def save(tensors: Mapping[str, Any], path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write arrays of numpy or tensors of torch as a safetensors file, atomically, with sorted metadata."""
+    # only who has tensors of torch loads it, and has its version in the digest of the code
     torch_s = any(type(tensor).__module__.split(".")[0] == "torch" for tensor in tensors.values())
     library = importlib.import_module(f"safetensors.{'torch' if torch_s else 'numpy'}")
     with atomic(path) as temporary:

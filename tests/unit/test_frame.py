@@ -79,6 +79,17 @@ def test_an_environment_runs_the_python_the_lock_is_for(env, pyproject):
     assert Requirement(f"python{pyproject['project']['requires-python']}").specifier.contains(version)
 
 
+def test_make_and_ci_use_the_pythons_that_the_project_is_for(pyproject):
+    needs = pyproject["project"]["requires-python"]
+    assert f"PYTHONS := {needs}\n" in (ROOT / "Makefile").read_text()
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    tested = workflow["jobs"]["quick"]["strategy"]["matrix"]["python"]
+    fitting = Requirement(f"python{needs}").specifier
+    assert tested == [version for version in (f"3.{minor}" for minor in range(30)) if fitting.contains(version)]
+    # the lock is resolved for the oldest one
+    assert f"--python-version {tested[0]} " in (ROOT / "CONTRIBUTING.md").read_text().replace("\n", " ")
+
+
 def test_the_environments_hold_direct_dependencies_and_miss_none(pyproject):
     direct = {canonicalize_name(Requirement(text).name) for text in pyproject["project"]["dependencies"]} - DRIVERS
     assert set().union(*map(env_pins, ENVS)) == direct

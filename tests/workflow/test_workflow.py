@@ -160,6 +160,13 @@ def test_the_plan_behind_a_checkpoint_tells_what_is_expected_and_the_most(rerun)
     (most,) = re.findall(r"^At the most: (\d+) jobs", told, re.M)
     assert int(most) == len(jobs())
     assert re.search(r"^finetune +\d+ +0 ", told, re.M), told
+    # but what is trained otherwise is trained
+    config = project / "config.yaml"
+    config.write_text(
+        config.read_text().replace("finetune:\n", "finetune:\n  overrides: {lora: {learning_rate: 2.0e-3}}\n")
+    )
+    told = plan(project)
+    assert re.search(r"^finetune +\d+ +6 .*learning_rate 0\.001 → 0\.002 \(6\)", told, re.M), told
 
 
 @needs_models
