@@ -75,7 +75,7 @@ def make() -> None:
 
 
 def _find(path: str) -> Any:
-    import snakemake.workflow  # noqa: F401 - first: its modules import each other
+    import snakemake.api  # noqa: F401 - first: its modules import each other
 
     module, _, name = path.partition(":")
     try:

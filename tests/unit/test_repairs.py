@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import snakemake.api  # noqa: F401 - first: its modules import each other
+from snakemake.dag import DAG
 from snakemake.logging import logger
-from snakemake.workflow import DAG  # of snakemake.dag, which cannot be imported first
 
 from fairdream import repairs, scheduling
 
@@ -29,7 +30,7 @@ def test_snakemake_and_its_executor_are_those_that_the_repairs_were_written_for(
 
 
 def test_another_function_is_left_as_it_is_and_the_log_names_the_repair(monkeypatch, caplog):
-    def update_groups(dag):
+    def update_groups(own):
         """What another version may have."""
 
     monkeypatch.setattr(DAG, "update_groups", update_groups)
