@@ -17,7 +17,7 @@ NUMBER = r"-?\d+(\.\d+)?"
 CODE = rf"{NUMBER}|true|false|yes|no"  # nothing that a prompt could say of an image
 
 
-def named_values(values: Iterable[str], column: str, option: str, file: Path) -> dict[str, str]:
+def named_values(values: Iterable[str], column: str, role: str, file: Path) -> dict[str, str]:
     """Return a name, fit for paths and groups, for each value of a label's or attribute's column.
 
     Numbers, and words of yes and no, are named after the column: ``place_0``, ``smiling_true``.
@@ -32,8 +32,7 @@ def named_values(values: Iterable[str], column: str, option: str, file: Path) ->
         shown = ", ".join(different[:5]) + ", …" * (len(different) > 5)
         raise UserError(
             f"{file}: the column {column} has {len(different)} different value(s) ({shown}); "
-            f"{'an' if option[0] == 'A' else 'a'} {option.lower()} has 2 to {MOST_VALUES}. Choose another column with "
-            f"{option}="
+            f"{'an' if role == 'attribute' else 'a'} {role} has 2 to {MOST_VALUES}. Choose another column with --{role}"
         )
     alike: dict[str, str] = {}
     for value in different:

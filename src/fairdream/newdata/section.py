@@ -63,8 +63,8 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
     values: dict[str, Any] = {
         "folder": folder.as_posix(),
         "origin": f"data of your own, in {folder.as_posix()}",
-        "label_values": named_values(table[label], label, "LABEL", found.file),
-        "attribute_values": named_values(table[attribute], attribute, "ATTRIBUTE", found.file),
+        "label_values": named_values(table[label], label, "label", found.file),
+        "attribute_values": named_values(table[attribute], attribute, "attribute", found.file),
         "split_values": split_values,
         "missing_attribute": "error",
     }
