@@ -337,7 +337,7 @@ def closing_words():
         f"Images:   {CONFIG.results}/DATASET/BIAS/METHOD/images/ (Parquet)\n"
         f"Adapters: {CONFIG.results}/DATASET/BIAS/METHOD/adapters/ (diffusers' format)\n"
         f"Contact sheets: snakemake … figures\n"
-        f"All in one file: make report PROFILE=… (and CONFIG=…, for a file of your own)\n"
+        f"All in one file: fairdream report RUN\n"
     )
 
 

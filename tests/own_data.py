@@ -1,4 +1,4 @@
-"""Data sets of one's own for tests of `make new-dataset`: images of cats, dogs and sea lions on three grounds."""
+"""Data sets of one's own for tests of `fairdream new-dataset`: images of cats, dogs and sea lions on three grounds."""
 
 import io
 from collections import Counter

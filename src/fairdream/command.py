@@ -1,4 +1,4 @@
-"""Snakemake in this process, for the commands that go on with what it found: `make audit`, `plan` and `report`."""
+"""Snakemake in this process, for the commands that go on with what it found: `fairdream audit`, `plan` and `report`."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _card(results: list[dict[str, Any]], chosen: int, content: dict[str, Any], c
             f"An image classifier ({config.encoder}) with the classes {words}. Made with FairDream {__version__}.",
             "",
             "```sh",
-            "python -m fairdream predict THIS_FOLDER IMAGES… --output predictions.csv",
+            "fairdream predict THIS_FOLDER IMAGES… --output predictions.csv",
             "```",
             "",
             "## How it was made",

@@ -85,7 +85,7 @@ def keep(config: Config, alone: bool = False) -> None:
 
 
 def parsed() -> Config:
-    """Return the configuration of the workflow that this process parsed: `make plan` runs Snakemake in its own."""
+    """Return the configuration of the workflow that this process parsed: `fairdream plan` runs Snakemake in its own."""
     return _parsed[0]
 
 

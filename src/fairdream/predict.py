@@ -1,4 +1,4 @@
-"""Using a classifier that was taken away: ``python -m fairdream predict MODEL IMAGES…``."""
+"""Using a classifier that was taken away: ``fairdream predict MODEL IMAGES…``."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def load(model: Path) -> tuple[classifier.Network, list[str], int]:
     path = model / "model.safetensors" if model.is_dir() else model
     if not path.is_file():
         example = "results/DATASET/BIAS/METHOD/model/README.md"
-        raise UserError(f"{model}: no classifier there; `snakemake --profile … {example}` makes one")
+        raise UserError(f"{model}: no classifier there; `fairdream run RUN {example}` makes one")
     try:
         return classifier.load(str(path))
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, UserError) as error:

@@ -1,4 +1,4 @@
-"""An exported classifier as ONNX, for programs without PyTorch: ``python -m fairdream onnx MODEL``."""
+"""An exported classifier as ONNX, for programs without PyTorch: ``fairdream export-onnx MODEL``."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_table_1_on_two_nodes(snakemake, on_cluster, project):
     assert again.returncode == 0, again.stdout
     assert "Nothing to be done" in again.stdout
 
-    # `make report`: its parts are drawn here or as jobs of the partition without GPUs
+    # `fairdream report`: its parts are drawn here or as jobs of the partition without GPUs
     option, seconds = TEST_CLUSTER_OPTIONS
     profile = project / "profiles/slurm/config.yaml"
     profile.write_text(f"{profile.read_text()}\n{option.removeprefix('--')}: {seconds}\n")

@@ -138,7 +138,7 @@ def test_the_command_writes_a_csv_and_tells_of_groups_and_broken_images(exported
     three = run(exported, "--table", images / "three.csv", cwd=tmp_path)
     assert three.returncode == 0, three.stderr
     assert len(three.stdout.splitlines()) == 4
-    # its paths may start from a folder below it, as those of `make new-dataset`
+    # its paths may start from a folder below it, as those of `fairdream new-dataset`
     (images / "three.csv").rename(images.parent / "three.csv")
     below = run(exported, "--table", images.parent / "three.csv", cwd=tmp_path)
     assert below.returncode == 0, below.stderr

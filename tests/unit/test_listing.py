@@ -196,7 +196,7 @@ def test_a_name_that_fits_two_files_in_other_forms_is_none_of_them(tmp_path):
 
 
 def folders(name: str, *words: str, files: tuple[str, ...], links: dict[str, str] | None = None) -> None:
-    """Add a row: class folders that `make new-dataset` does not take as they are."""
+    """Add a row: class folders that `fairdream new-dataset` does not take as they are."""
 
     @CASES.add(name, *words)
     def plant(folder: Path) -> Callable:

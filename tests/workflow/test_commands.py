@@ -37,7 +37,7 @@ CLASSES = {
     "run": r"make help$|snakemake .*--unlock$",
     "make": r"make(?! help$)",
     "snakemake": r"snakemake (?!.*--unlock$)",
-    "module": r"python -m fairdream",
+    "fairdream": r"fairdream ",
     "in the environment": r"\. \.venv/bin/activate$|\.venv/bin/",
     # what needs another machine's tools: only its words and files are checked
     "elsewhere": r"(docker|apptainer|git) ",
@@ -70,6 +70,8 @@ def clone(tmp_path_factory) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
             (path.parent / dataset.get("images", "")).mkdir(parents=True, exist_ok=True)
+    # what `fairdream new-dataset birds` would write
+    (folder / "config/birds.yaml").write_text((folder / "config/demo.yaml").read_text(encoding="utf-8"))
     return folder
 
 
@@ -105,15 +107,21 @@ def test_snakemake_plans_what_the_command_asks_for(command, clone):
     assert "This was a dry-run" in done.stdout
 
 
-@of("module")
-def test_modules_know_their_arguments(command):
-    words = shlex.split(command)
-    module, options = words[2], [word.partition("=")[0] for word in words if word.startswith("--")]
-    # `predict` is a subcommand, with a help of its own
-    sub = [word for word in words[3:4] if word == "predict"]
-    done = shell(" ".join(["python", "-m", module, *sub, "--help"]), ROOT)
+@of("fairdream")
+def test_fairdream_knows_its_commands_options_and_runs(command, clone):
+    name, *words = shlex.split(command)[1:]
+    if name.startswith("-"):
+        done = shell(command, clone)
+        assert done.returncode == 0, done.stdout
+        return
+    options = [word for word in words if word.startswith("--")]
+    done = shell(f"fairdream {name} --help", clone)
     assert done.returncode == 0, done.stdout
     assert all(option in done.stdout for option in options), done.stdout
+    if name in ("run", "plan"):
+        done = shell(command if name == "plan" else f"{command} -- --dry-run", clone)
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert "In all: " in done.stdout or "This was a dry-run" in done.stdout
 
 
 @of("in the environment")

@@ -49,7 +49,7 @@ def archive(folder: Path) -> Path:
 
 @pytest.fixture
 def shapes(tmp_path):
-    """The project with the shapes' configuration as `make new-dataset` writes it, and what that printed."""
+    """The project with the shapes' configuration as `fairdream new-dataset` writes it, and what that printed."""
     project = copy_project(tmp_path / "project", ROOT / "tests/workflow/smallest.yaml")
     command = [sys.executable, "-m", "fairdream", "new-dataset", "shapes", "--folder", str(archive(tmp_path))]
     environment = {**os.environ, "PYTHONPATH": str(project / "src")}

@@ -43,7 +43,7 @@ def named_values(values: Iterable[str], column: str, role: str, file: Path) -> d
     names: dict[str, str] = {}
     for value in different:
         text = f"{column}_{value.lower().replace('-', 'minus')}" if is_code(value) else value
-        name = re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_.") or f"{option.lower()}_{len(names) + 1}"
+        name = re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_.") or f"{role}_{len(names) + 1}"
         names[f"{name}_{len(names) + 1}" if name in names else name] = value
     return names
 
