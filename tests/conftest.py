@@ -18,8 +18,17 @@ for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
-# What takes longest begins first, so that no worker is left alone with it at the end.
-ORDER = ("tests/slurm", "tests/workflow/test_chaos.py", "tests/workflow", "tests")
+# What takes longest begins first, so that no worker is left alone with it at the end. The finished run is made by one
+# worker while the others have tests that do not wait for it.
+ORDER = (
+    "tests/slurm",
+    "tests/workflow/test_chaos.py",
+    "tests/workflow/test_workflow.py::test_the_table_and_every_kind_of_output_are_there",
+    "tests/unit/runtime",
+    "tests/unit/models",
+    "tests/workflow",
+    "tests",
+)
 
 
 def pytest_collection_modifyitems(items) -> None:

@@ -69,6 +69,7 @@ def _look_at_all_params() -> None:
 
     An adapter behind a checkpoint that has to run is expected to stay, but not where its own code or values changed.
     """
+    import snakemake.api  # noqa: F401 - first: its modules import each other
     from snakemake.dag import DAG
 
     original: Any = DAG.update_needrun

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fairdream.bias import group_name
-from fairdream.dataset import Source
+from fairdream.dataset import Source, Table
 from fairdream.errors import UserError
 from fairdream.files import atomic
 from fairdream.holdout import hold_out
@@ -72,54 +72,15 @@ def read_tables(config: Source, seed: int | None = None) -> pd.DataFrame:
     UserError
         For a table that cannot be read, a missing column, or a value that is unknown or empty; with file and row.
     """
-    import pandas as pd
-
-    joined: pd.DataFrame | None = None
-    values: dict[str, Any] = {
-        "label": config.label_values,
-        "attribute": config.attribute_values,
-        "split": config.split_values,
-    }
-    for table in config.tables:
-        file = Path(config.folder, table.file)
-        named = {"path": table.path, "label": table.label, "attribute": table.attribute, "split": table.split}
-        wanted = {role: column for role, column in named.items() if column is not None}
-        raw = read_table(file)
-        lost = sorted(set(wanted.values()) - set(raw.columns))
-        if lost:
-            raise UserError(f"{file}: no column {', '.join(lost)}; it has {', '.join(map(str, raw.columns))}")
-        part = pd.DataFrame({role: as_text(raw[column]) for role, column in wanted.items()})
-        part["path"] = part["path"].str.removeprefix("./")
-        rows = pd.Series(range(len(raw))) + raw.attrs.get("first_row", 2)  # a header, and rows count from one
-        if part["path"].duplicated().any():
-            again = int(part["path"].duplicated().to_numpy().argmax())
-            name = part["path"].iloc[again]
-            at = f"rows {rows[part['path'] == name].iloc[0]} and {rows.iloc[again]}"
-            raise UserError(f"{file}: {name} stands twice ({at}); leave one")
-        for role in wanted.keys() & values.keys():
-            names = {str(value): name for name, value in values[role].items()}
-            # as text on both sides: a value may be 1 in the table and "1" in the configuration
-            read = part[role]
-            unknown = ~read.isin(names.keys())
-            if role == "attribute" and "" not in names:
-                _check_missing(read == "", rows, file, table.attribute, config)
-                unknown &= read != ""
-            if unknown.any():
-                first_wrong = int(unknown.to_numpy().argmax())
-                raise UserError(
-                    f"{file}: row {rows.iloc[first_wrong]}: {wanted[role]} is {read.iloc[first_wrong]!r}; "
-                    f"allowed: {', '.join(sorted(names))}"
-                )
-            part[role] = read.map(names)
-        if joined is None:
-            joined, first = part.assign(row=rows), file
-            continue
-        for paths, here, there in ((joined["path"], first, file), (part["path"], file, first)):
-            lone = paths[~paths.isin((part if here is first else joined)["path"])]
+    files = [Path(config.folder, table.file) for table in config.tables]
+    joined = _read_part(files[0], config.tables[0], config)
+    for file, table in zip(files[1:], config.tables[1:], strict=True):
+        part = _read_part(file, table, config).drop(columns="row")
+        for one, here, other, there in ((joined, files[0], part, file), (part, file, joined, files[0])):
+            lone = one["path"][~one["path"].isin(other["path"])]
             if len(lone):
                 raise UserError(f"{here}: {len(lone)} image(s) do not stand in {there}, first {lone.iloc[0]}")
         joined = joined.merge(part, on="path", how="inner", validate="1:1")
-    assert joined is not None
     known = joined["attribute"].notna()
     if not known.all():
         LOGGER.info("%d of %d images have no attribute and are left out", (~known).sum(), len(joined))
@@ -130,6 +91,43 @@ def read_tables(config: Source, seed: int | None = None) -> pd.DataFrame:
         assert seed is not None
         joined["split"] = hold_out(joined, config.held_out, seed)
     return joined[["path", "split", "label", "attribute", "row"]]
+
+
+def _read_part(file: Path, table: Table, config: Source) -> pd.DataFrame:
+    """Return what one table says, with the configuration's own names, and the row in the file."""
+    import pandas as pd
+
+    named = {"path": table.path, "label": table.label, "attribute": table.attribute, "split": table.split}
+    wanted = {role: column for role, column in named.items() if column is not None}
+    raw = read_table(file)
+    lost = sorted(set(wanted.values()) - set(raw.columns))
+    if lost:
+        raise UserError(f"{file}: no column {', '.join(lost)}; it has {', '.join(map(str, raw.columns))}")
+    part = pd.DataFrame({role: as_text(raw[column]) for role, column in wanted.items()})
+    part["path"] = part["path"].str.removeprefix("./")
+    rows = pd.Series(range(len(raw))) + raw.attrs.get("first_row", 2)  # a header, and rows count from one
+    if part["path"].duplicated().any():
+        again = int(part["path"].duplicated().to_numpy().argmax())
+        name = part["path"].iloc[again]
+        at = f"rows {rows[part['path'] == name].iloc[0]} and {rows.iloc[again]}"
+        raise UserError(f"{file}: {name} stands twice ({at}); leave one")
+    values = {"label": config.label_values, "attribute": config.attribute_values, "split": config.split_values}
+    for role in wanted.keys() & values.keys():
+        names = {str(value): name for name, value in (values[role] or {}).items()}
+        # as text on both sides: a value may be 1 in the table and "1" in the configuration
+        read = part[role]
+        unknown = ~read.isin(names.keys())
+        if role == "attribute" and "" not in names:
+            _check_missing(read == "", rows, file, table.attribute, config)
+            unknown &= read != ""
+        if unknown.any():
+            first_wrong = int(unknown.to_numpy().argmax())
+            raise UserError(
+                f"{file}: row {rows.iloc[first_wrong]}: {wanted[role]} is {read.iloc[first_wrong]!r}; "
+                f"allowed: {', '.join(sorted(names))}"
+            )
+        part[role] = read.map(names)
+    return part.assign(row=rows)
 
 
 def _check_missing(missing: pd.Series, rows: pd.Series, file: Path, column: str | None, config: Source) -> None:

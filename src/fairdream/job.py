@@ -51,7 +51,7 @@ def run(function: Callable[..., None], snakemake: Any, **arguments: Any) -> None
         sys.exit(1)
     address = os.environ.get(warm.ADDRESS)
     if address:
-        sys.exit(warm.request(address, function, log, threads, arguments))
+        sys.exit(warm.request(address, call, function, log, threads, arguments))
     sys.exit(call(function, log, threads, arguments))
 
 

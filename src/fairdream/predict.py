@@ -226,8 +226,7 @@ def load(model: Path) -> tuple[classifier.Network, list[str], int]:
 
     path = model / "model.safetensors" if model.is_dir() else model
     if not path.is_file():
-        example = "results/DATASET/BIAS/METHOD/model/README.md"
-        raise UserError(f"{model}: no classifier there; `fairdream run RUN {example}` makes one")
+        raise UserError(f"{model}: no classifier there; `fairdream export RUN METHOD` makes one")
     try:
         return classifier.load(str(path))
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, UserError) as error:

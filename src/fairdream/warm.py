@@ -39,13 +39,23 @@ LIBRARIES = (
 )
 
 
-def request(address: str, function: Callable[..., None], log: str, threads: int, arguments: dict[str, Any]) -> int:
-    """Have the server at `address` run a job; return its exit status, 1 when the server or the job died.
+def request(
+    address: str,
+    call: Callable[..., int],
+    function: Callable[..., None],
+    log: str,
+    threads: int,
+    arguments: dict[str, Any],
+) -> int:
+    """Have the server at `address` call a job; return its exit status, 1 when the server or the job died.
+
+    It does `call(function, log, threads, arguments)`, both of which it imports by their names.
 
     A signal that asks this process to end asks the job: a training then saves what it has.
     """
     with Client(address, family="AF_UNIX") as connection:
-        connection.send((function.__module__, function.__qualname__, log, threads, arguments, os.getcwd(), sys.path))
+        names = [(own.__module__, own.__qualname__) for own in (call, function)]
+        connection.send((names, log, threads, arguments, os.getcwd(), sys.path))
 
         def pass_on(*_: object) -> None:
             with contextlib.suppress(OSError):  # it has just ended
@@ -138,7 +148,7 @@ def _serve(listener: Listener) -> None:
 def _answer(connection: Connection) -> None:
     status = 1
     try:
-        module, name, log, threads, arguments, folder, path = connection.recv()
+        names, log, threads, arguments, folder, path = connection.recv()
         connection.send("begun")
 
         def watch() -> None:
@@ -151,9 +161,8 @@ def _answer(connection: Connection) -> None:
         threading.Thread(target=watch, daemon=True).start()
         os.chdir(folder)
         sys.path[:] = path
-        from fairdream.job import call
-
-        status = call(getattr(importlib.import_module(module), name), log, threads, arguments)
+        call, function = (getattr(importlib.import_module(module), name) for module, name in names)
+        status = call(function, log, threads, arguments)
         connection.send(status)
     finally:
         os._exit(status)

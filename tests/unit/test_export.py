@@ -129,7 +129,7 @@ def test_the_command_writes_a_csv_and_tells_of_groups_and_broken_images(exported
     assert (tmp_path / "again.csv").read_text() == (tmp_path / "out.csv").read_text()
     misspelt = run(exported, images, "--outptu", "a.csv", cwd=tmp_path)
     assert misspelt.returncode == 2
-    assert "unrecognized arguments: --outptu" in misspelt.stderr
+    assert "No such option '--outptu'" in misspelt.stderr
     again = run(exported, images, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert again.stdout == (tmp_path / "out.csv").read_text()

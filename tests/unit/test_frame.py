@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 ENVS = sorted((ROOT / "envs").glob("*.yaml"))
 # They drive the workflow and are never imported by a rule's script.
-DRIVERS = {"snakemake", "snakemake-executor-plugin-slurm"}
+DRIVERS = {"click", "snakemake", "snakemake-executor-plugin-slurm"}
 
 
 def lock_entries() -> list[str]:

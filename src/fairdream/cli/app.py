@@ -241,7 +241,7 @@ def export(name: str, method: str, dataset: str | None, bias: str | None, profil
 @click.option("--image-column", default="path", show_default=True, help="The table's column of paths.")
 @click.option("--label-column", default="label", show_default=True, help="The table's column of classes.")
 @click.option("--attribute-column", help="The table's column of attributes, if it is not `attribute`.")
-def predict(model: Path, images: tuple[str, ...], output: str | None, table: str | None, **columns: Any) -> None:
+def predict(model: Path, images: tuple[str, ...], output: str | None, table: str | None, **columns: Any) -> int:
     """Classify images with an exported classifier.
 
     MODEL is an exported folder, or a classifier's .safetensors file; IMAGES are files, and folders that are searched.
@@ -252,7 +252,7 @@ def predict(model: Path, images: tuple[str, ...], output: str | None, table: str
     if not images and not table:
         raise click.UsageError("give images, folders of them, or a --table that names them")
     named = module.Columns(columns["image_column"], columns["label_column"], columns["attribute_column"])
-    raise SystemExit(module.main(str(model), list(images), output, table, named))
+    return module.main(str(model), list(images), output, table, named)
 
 
 @app.command("export-onnx")
@@ -298,19 +298,19 @@ def config_reference() -> None:
     click.echo(write())
 
 
-def main() -> None:
-    """Run the command of this process; a user's mistake is one message, without a traceback."""
+def main() -> int:
+    """Run the command of this process and return its exit status; a user's mistake is one message, not a traceback."""
     try:
-        status = app.main(prog_name="fairdream", standalone_mode=False)
+        return app.main(prog_name="fairdream", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
-        status = error.exit_code
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        status = 130
+        return 130
     except UserError as error:
-        sys.exit(str(error))
+        click.echo(str(error), err=True)
     except OSError as error:
         from fairdream.files import remedy
 
-        sys.exit(remedy(error) or str(error))
-    sys.exit(status or 0)
+        click.echo(remedy(error) or str(error), err=True)
+    return 1
