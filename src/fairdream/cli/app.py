@@ -8,30 +8,22 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fairdream import __version__
+from fairdream.cli.arguments import InOrder, complete_runs, of_a_run
 from fairdream.errors import UserError
 
 if TYPE_CHECKING:
     from fairdream.cli.runs import Run
 
 
-class _InOrder(click.Group):
-    """Lists the commands in the order in which they are used."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names as they were added."""
-        return list(self.commands)
-
-
 @click.group(
     "fairdream",
-    cls=_InOrder,
+    cls=InOrder,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="RUN is the name of a run: `demo`, `paper`, or NAME for config/NAME.yaml. Without one it is the paper's.",
 )
@@ -48,42 +40,6 @@ def app() -> None:
       fairdream plan birds       # jobs, hours and disk space, before they are spent
       fairdream run birds
     """
-
-
-def _of_a_run(targets: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the words and options that name a run, in the same words everywhere."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        metavar = "[RUN] [TARGET]..." if targets else "[RUN]"
-        options = [
-            click.option(
-                "--configfile",
-                "configfiles",
-                multiple=True,
-                type=click.Path(),
-                metavar="FILE",
-                help="A configuration file in place of RUN; further ones overlay it.",
-            ),
-            click.option(
-                "--profile",
-                type=click.Path(),
-                metavar="FOLDER",
-                help="Snakemake's profile; by default profiles/slurm if you edited it and SLURM answers, else "
-                "profiles/local.",
-            ),
-            click.argument("words", nargs=-1, metavar=metavar, shell_complete=_complete_runs),
-        ]
-        for option in options:
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def _complete_runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the runs that begin so: for the shell's completion."""
-    own = sorted(path.stem for path in Path("config").glob("*.yaml"))
-    return [name for name in dict.fromkeys(["demo", "paper", *own]) if name.startswith(incomplete)]
 
 
 def _run(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> Run:
@@ -124,7 +80,7 @@ def new_dataset(**options: Any) -> None:
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
-@click.argument("name", shell_complete=_complete_runs)
+@click.argument("name", shell_complete=complete_runs)
 @click.argument("words", nargs=-1, metavar="[TARGET]...")
 def trial(name: str, words: tuple[str, ...]) -> None:
     """Try your data set on tiny models: minutes on a CPU.
@@ -145,7 +101,7 @@ def trial(name: str, words: tuple[str, ...]) -> None:
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
-@_of_a_run(targets=True)
+@of_a_run(targets=True)
 def run(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
     """Run it, or resume it: Table 1, or the TARGETs named.
 
@@ -174,7 +130,7 @@ def _execute(run: Run, words: tuple[str, ...]) -> None:
 
 
 @app.command()
-@_of_a_run(targets=False)
+@of_a_run(targets=False)
 def audit(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
     """Show how biased the data are, and which method fits."""
     from fairdream.audit_cli import show
@@ -183,7 +139,7 @@ def audit(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | N
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
-@_of_a_run(targets=True)
+@of_a_run(targets=True)
 def plan(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
     """Show what a run would do, why, and what it takes.
 
@@ -197,7 +153,7 @@ def plan(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
 
 
 @app.command()
-@_of_a_run(targets=False)
+@of_a_run(targets=False)
 def cost(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
     """Show what the jobs of a run took."""
     from fairdream.cli import runs
@@ -208,7 +164,7 @@ def cost(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
 
 @app.command()
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="An .html or .zip file.")
-@_of_a_run(targets=False)
+@of_a_run(targets=False)
 def report(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None, output: Path | None) -> None:
     """Write the HTML report of a finished run."""
     from fairdream.reporting import show
@@ -217,7 +173,7 @@ def report(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | 
 
 
 @app.command()
-@click.argument("name", metavar="RUN", shell_complete=_complete_runs)
+@click.argument("name", metavar="RUN", shell_complete=complete_runs)
 @click.argument("method")
 @click.option("--dataset", help="Needed if the run has several.")
 @click.option("--bias", help="The bias level it was trained at; by default the run's first.")
