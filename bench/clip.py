@@ -20,10 +20,10 @@ import torch
 from PIL import Image
 from rows import Row, add
 
-from fairdream import clip as module
-from fairdream.clip import Clip
-from fairdream.images import encode_png, iter_pngs, open_rgb, write_shard
-from fairdream.settings import ClipModel
+from fairdream.config.stages import ClipModel
+from fairdream.data.images import encode_png, iter_pngs, open_rgb, write_shard
+from fairdream.models import clip as module
+from fairdream.models.clip import Clip
 
 
 def pictures(count: int, sides: tuple[int, int]) -> list[Image.Image]:

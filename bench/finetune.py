@@ -32,8 +32,8 @@ def write_subjects(folder: Path, number: int, images: int) -> list[str]:
     import pandas as pd
 
     from fairdream.demo.waterdigits import write_waterdigits
-    from fairdream.fetch_model import fetch_model
     from fairdream.identity import file_digest
+    from fairdream.models.fetch_model import fetch_model
 
     write_waterdigits(folder / "digits")
     fetch_model(str(folder / "model.json"), "diffusion", {"id": str(MODEL), "revision": None})
@@ -53,7 +53,7 @@ def write_subjects(folder: Path, number: int, images: int) -> list[str]:
 
 def ours(folder: Path, names: list[str], steps: int) -> None:
     """Run one job that trains its mates too, in this process; print the training's own seconds."""
-    from fairdream import finetune as stage
+    from fairdream.diffusion import finetune as stage
 
     values = {
         "rank": RANK,
@@ -108,7 +108,7 @@ def bare(batch: int, steps: int) -> None:
     """Run the frozen UNet alone forwards and backwards in this process; print the seconds."""
     import torch
 
-    from fairdream.lessons import load_base
+    from fairdream.diffusion.latents import load_base
 
     unet = load_base(str(MODEL)).unet.requires_grad_(False)
     size = unet.config.sample_size

@@ -91,9 +91,9 @@ def stock(pipeline, adapters: dict[str, Path], count: int, batch: int, arguments
 
 def ours(manifest: Path, adapters: dict[str, Path], folder: Path, arguments) -> tuple[int, float]:
     """Run a generation job an adapter; return the number of images and the CPU seconds of loading."""
-    from fairdream import generate as stage
-    from fairdream.fetch_model import fetch_model
-    from fairdream.generate import GenerateJob, generate
+    from fairdream.diffusion import generate as stage
+    from fairdream.diffusion.generate import GenerateJob, generate
+    from fairdream.models.fetch_model import fetch_model
 
     if not manifest.is_file():
         fetch_model(str(manifest), "diffusion", {"id": str(MODEL), "revision": None})
@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    from fairdream.basemodel import load_quietly
+    from fairdream.models.weights import load_quietly
 
     load_quietly()
     rates: dict[str, list[float]] = defaultdict(list)

@@ -166,7 +166,7 @@ def stock_trainer(path: Path, size: Size) -> Callable[[], None]:
     from peft import LoraConfig
     from transformers import CLIPTextModel, CLIPTokenizer
 
-    from fairdream.device import inference_dtype
+    from fairdream.models.device import inference_dtype
 
     dtype = inference_dtype(device())
     precision = {torch.bfloat16: "bf16", torch.float16: "fp16"}.get(dtype, "no")
@@ -215,9 +215,9 @@ def train_pool(path: Path, pool: int, size: Size, folder: Path, rows: int, compi
     """Train `pool` adapters at once, `size.batch` images each a step; return so many rows' images a second."""
     from PIL import Image
 
-    from fairdream.compiling import compile_if_wanted
-    from fairdream.lessons import Lesson, encode, load_base
-    from fairdream.tuning import FinetuneJob, train
+    from fairdream.diffusion.latents import Lesson, encode, load_base
+    from fairdream.diffusion.trainer import FinetuneJob, train
+    from fairdream.models.compile import compile_if_wanted
 
     pictures = []
     for number in range(2):
@@ -290,9 +290,9 @@ def measure_training(path: Path, pools: list[int], compiled: list[int], size: Si
 @contextmanager
 def compiling(wanted: bool) -> Iterator[None]:
     """Have what is loaded inside compiled at its first pass, or not."""
-    from fairdream.compiling import COMPILE
+    from fairdream.models.compile import COMPILE
 
-    with patch.dict(os.environ, {COMPILE: str(int(wanted))}), patch("fairdream.compiling.RARE", 0):
+    with patch.dict(os.environ, {COMPILE: str(int(wanted))}), patch("fairdream.models.compile.RARE", 0):
         yield
 
 
@@ -311,7 +311,7 @@ def unet_flops(path: Path, size: Size, counter: Callable[..., Any]) -> float:
 
 def first_batch(path: Path, adapter: str, job: Any, size: Size) -> float:
     """Return the seconds of a compiled sampler's first batch, of one step."""
-    from fairdream.sampler import load_drawer, sample
+    from fairdream.diffusion.pipeline import load_drawer, sample
 
     with compiling(True):
         drawer = load_drawer(str(path), adapter, job)
@@ -328,10 +328,10 @@ def measure_drawing(path: Path, size: Size, rate: float, folder: Path, compiled:
     from peft.utils import get_peft_model_state_dict
     from torch.utils.flop_counter import FlopCounterMode
 
-    from fairdream.device import inference_dtype
-    from fairdream.fetch_model import fetch_model
-    from fairdream.generate import generate
-    from fairdream.sampler import GenerateJob, load_drawer, sample
+    from fairdream.diffusion.generate import generate
+    from fairdream.diffusion.pipeline import GenerateJob, load_drawer, sample
+    from fairdream.models.device import inference_dtype
+    from fairdream.models.fetch_model import fetch_model
 
     print("\n## Drawing\n\n| sampler | steps | images/s | against stock | peak GiB | MFU |")
     print("|---|---:|---:|---:|---:|---:|")
@@ -415,9 +415,9 @@ def measure_scoring(size: Size) -> None:
     """Print images a second of CLIP, from PNG files in memory to embeddings."""
     from PIL import Image
 
-    from fairdream.clip import Clip
-    from fairdream.images import encode_png, open_rgb
-    from fairdream.settings import ClipModel
+    from fairdream.config.stages import ClipModel
+    from fairdream.data.images import encode_png, open_rgb
+    from fairdream.models.clip import Clip
 
     clip = Clip(ClipModel(name=size.clip, pretrained=None), "")
     pictures = []
@@ -445,7 +445,7 @@ def main(arguments: list[str] | None = None) -> None:
     import peft
     import transformers
 
-    from fairdream.basemodel import load_quietly
+    from fairdream.models.weights import load_quietly
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tiny", action="store_true", help="a tiny model: shows that all of this runs, on a CPU too")

@@ -77,15 +77,15 @@ def run(stage: str, folder: Path, count: int) -> None:
     import torch
 
     torch.set_num_threads(1)
-    from fairdream.dataset import Source
-    from fairdream.embed import embed
-    from fairdream.index import index
-    from fairdream.manifest import write_manifest
-    from fairdream.pretrain import PretrainJob, pretrain
-    from fairdream.select import SelectJob, select
-    from fairdream.settings import ClipModel, EncoderModel
-    from fairdream.split import split
-    from fairdream.subjects import subjects
+    from fairdream.classification.pretrain import PretrainJob, pretrain
+    from fairdream.config.datasets import Source
+    from fairdream.config.stages import ClipModel, EncoderModel
+    from fairdream.curation.select import SelectJob, select
+    from fairdream.data.embed import embed
+    from fairdream.data.index import index
+    from fairdream.data.manifest import write_manifest
+    from fairdream.data.split import split
+    from fairdream.diffusion.subjects import subjects
 
     sizes = np.bincount(np.arange(count) % 2 * 2 + np.arange(count) // 2 % 2, minlength=4)
     keep = dict(zip(GROUPS, map(int, sizes), strict=True))

@@ -60,7 +60,16 @@ def measure(option: Option, method: str, folder: Path) -> list[str]:
         for what in ("images", "scores", "selected", "classifiers"):
             shutil.rmtree(own / what, ignore_errors=True)
     targets = [f"{RESULTS}/tables/table1.csv", *(f"{own.relative_to(folder)}/quality.csv" for own in here)]
-    command = [sys.executable, "-m", "fairdream.warm", sys.executable, "-m", "snakemake", "--profile", "profiles/demo"]
+    command = [
+        sys.executable,
+        "-m",
+        "fairdream.runtime.warm_server",
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--profile",
+        "profiles/demo",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(folder / "src"), **option.environment}
     done = subprocess.run([*command, *targets], cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:

@@ -1,7 +1,8 @@
 """What Snakemake's own process costs while jobs run: `python bench/scheduler.py`.
 
 Jobs that only sleep, two at a time, as in the demo, with Snakemake's scheduler as it is and as
-`fairdream.scheduling` mends it, and with each of its solvers. CPU seconds of Snakemake's process; the jobs' are apart.
+`fairdream.runtime.snakemake_patches` mends it, and with each of its solvers. CPU seconds of Snakemake's process; the
+jobs' are apart.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SNAKEFILE = """
 import sys
 sys.path.insert(0, {source!r})
 if {mended}:
-    from fairdream.scheduling import mend_scheduler
+    from fairdream.runtime.snakemake_patches import mend_scheduler
     assert mend_scheduler()
 
 rule all:

@@ -7,7 +7,7 @@ Three sides run in turns in one process, each an epoch of the same number of ste
 bare
     forward, cross-entropy, backward and step on one batch that is ready in memory: what no training can beat
 ours
-    `training.train_network` on the decoded images: reading, normalising, augmentation, loss and step
+    `trainer.train_network` on the decoded images: reading, normalising, augmentation, loss and step
 loader
     torchvision's ImageFolder with RandomResizedCrop and flip through a DataLoader with two workers, as PyTorch's
     examples do: it decodes in every epoch
@@ -30,8 +30,8 @@ import torch.nn.functional as F
 from PIL import Image
 from rows import Row, add
 
-from fairdream import classifier, training
-from fairdream.settings import Augmentation, EncoderModel, Training
+from fairdream.classification import classifier, trainer
+from fairdream.config.stages import Augmentation, EncoderModel, Training
 
 DEVICE = torch.device("cpu")
 
@@ -57,7 +57,7 @@ def make_images(folder: Path, count: int, side: int) -> list[Path]:
 
 def bare(network, batch: torch.Tensor, targets: torch.Tensor, steps: int, config: Training) -> None:
     """Run the bare step."""
-    optimizer = training.optimizer_of(network.parameters(), config)
+    optimizer = trainer.optimizer_of(network.parameters(), config)
     network.train()
     for _ in range(steps):
         loss = F.cross_entropy(network.head(network.encoder(batch)), targets)
@@ -83,7 +83,7 @@ def loader(network, folder: Path, size: int, config: Training) -> None:
     images = torch.utils.data.DataLoader(
         datasets.ImageFolder(str(folder), views), config.batch_size, shuffle=True, num_workers=2, drop_last=True
     )
-    optimizer = training.optimizer_of(network.parameters(), config)
+    optimizer = trainer.optimizer_of(network.parameters(), config)
     network.train()
     for inputs, targets in images:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -130,8 +130,8 @@ def main() -> None:
                     bare(own, batch, targets[: options.batch], steps, config)
                 elif side == "ours":
                     drawn = classifier.balanced_batches(strata, options.batch, steps, np.random.default_rng(0), "ours")
-                    loss = training.contrastive_loss(targets, 1.0, 1.0)
-                    training.train_network(own, pixels, drawn, steps, loss, config, augmentation, DEVICE)
+                    loss = trainer.contrastive_loss(targets, 1.0, 1.0)
+                    trainer.train_network(own, pixels, drawn, steps, loss, config, augmentation, DEVICE)
                 else:
                     loader(own, folder / "images", options.size, config)
                 times.append((time.perf_counter() - wall, cpu() - used))

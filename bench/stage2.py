@@ -20,11 +20,11 @@ import torch
 import torch.nn.functional as F
 from rows import Row, add
 
-from fairdream import classifier
+from fairdream.classification import classifier
+from fairdream.classification.retrain import fit_last_layer
+from fairdream.config.stages import EncoderModel, RetrainValues
+from fairdream.data.pixels import Pixels
 from fairdream.identity import seed_of
-from fairdream.pixels import Pixels
-from fairdream.retrain import fit_last_layer
-from fairdream.settings import EncoderModel, RetrainValues
 
 DEVICE = torch.device("cpu")
 

@@ -23,7 +23,7 @@ import sys
 import time
 from pathlib import Path
 
-from fairdream.code_digest import code_files
+from fairdream.runtime.code_digest import code_files
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src/fairdream"
@@ -32,9 +32,9 @@ PREAMBLE = "import pickle; from snakemake import script; from snakemake.logging 
 PREAMBLE += "from snakemake.iocontainers import Snakemake"
 CHECK = f"""
 from pathlib import Path
-from fairdream import code_digest, planned, warm
+from fairdream.runtime import code_digest, run_snapshot, warm_server
 script, package, lock = Path({{script!r}}), Path({str(PACKAGE)!r}), Path({str(ROOT / "requirements.lock")!r})
-planned.check_code(code_digest.code_digest(script, package, lock), script, package, lock)
+run_snapshot.check_code(code_digest.code_digest(script, package, lock), script, package, lock)
 """
 
 

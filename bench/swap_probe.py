@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fairdream.bias import label_of
-from fairdream.images import open_rgb, read_pngs
+from fairdream.data.groups import label_of
+from fairdream.data.images import open_rgb, read_pngs
 
 
 def otsu(values: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-# Every function of the workflow but the report's (shown.smk). Rules ask the plan (src/fairdream/plan.py); nothing here
+# Every function of the workflow but the report's (shown.smk). Rules ask the plan (src/fairdream/planning/plan.py); nothing here
 # branches on a method's name.
 import math
 import os
@@ -18,35 +18,26 @@ os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 
 from snakemake.exceptions import WorkflowError
 
-from fairdream import (
-    basemodel,
-    files,
-    manifest,
-    model_files,
-    orphans,
-    plan,
-    planned,
-    preflight,
-    repairs,
-    sections,
-    slurm_submission,
-)
-from fairdream.code_digest import code_digest
-from fairdream.config import read_values, validate_config
+from fairdream.data import manifest
+from fairdream.models import weights, model_files
+from fairdream.planning import plan, preflight, stage_params
+from fairdream.runtime import files, slurm_orphans, run_snapshot, repairs, slurm_submission
+from fairdream.runtime.code_digest import code_digest
+from fairdream.config.root import read_values, validate_config
 from fairdream.errors import UserError
 from fairdream.methods import METHODS, method_of
-from fairdream.page import PAGES
-from fairdream.params import read_by
+from fairdream.reporting.html_page import PAGES
+from fairdream.planning.params import read_by
 
 
 def checked_config():
     """Validate everything that can be found wrong before the first job."""
     # a job on another node goes by the configuration that its run began with, not by what the file says meanwhile
     try:
-        values = None if workflow.is_main_process else planned.configuration()
+        values = None if workflow.is_main_process else run_snapshot.configuration()
         if values is None and not workflow.is_main_process:
             raise UserError(
-                f"{planned.VARIABLE} was not handed down to this job, so it cannot know what its run began with: let "
+                f"{run_snapshot.VARIABLE} was not handed down to this job, so it cannot know what its run began with: let "
                 "the executor export the environment (sbatch does, unless SBATCH_EXPORT or a site's rule forbids it); "
                 "and a workflow that uses FairDream as a module needs `onstart: fairdream.onstart()`, see docs/module.md"
             )
@@ -57,7 +48,7 @@ def checked_config():
         where = "the module's config" if IS_MODULE else ", ".join(map(str, workflow.configfiles))
         own = validate_config(values or dict(config), where)
         plan.check_plan(own)
-        planned.keep(own, alone=IS_MODULE)
+        run_snapshot.keep(own, alone=IS_MODULE)
         if workflow.is_main_process:
             preflight.check(own)
         return own
@@ -132,7 +123,7 @@ def section(stage):
 
 
 def code(script):
-    """Return params: a digest of the code that a script runs, see src/fairdream/code_digest.py."""
+    """Return params: a digest of the code that a script runs, see src/fairdream/runtime/code_digest.py."""
     return code_digest(ROOT / "workflow/scripts" / script, ROOT / "src/fairdream", ROOT / "requirements.lock")
 
 
@@ -188,7 +179,7 @@ def jobs_here(wildcards):
     named = [
         job.wildcards_dict for job in workflow.dag_settings.target_jobs if job.rulename == rules.finetune.rule.name
     ]
-    here = planned.allocation(f"{j['dataset']}/{j['bias']}/{j['method']}/{j['subject']}" for j in named)
+    here = run_snapshot.allocation(f"{j['dataset']}/{j['bias']}/{j['method']}/{j['subject']}" for j in named)
     method = f"{wildcards.dataset}/{wildcards.bias}/{wildcards.method}/"
     return ",".join(sorted(job.removeprefix(method) for job in here if job.startswith(method)))
 
@@ -234,7 +225,7 @@ def stage1_images(wildcards):
 
 def scores_if_needed(wildcards):
     """A selection by chance or colour, or of all images, needs no CLIP."""
-    if sections.select(CONFIG, **wildcards).get("alpha") is None:
+    if stage_params.select(CONFIG, **wildcards).get("alpha") is None:
         return {}
     centroids = at(f"{wildcards.dataset}/{wildcards.bias}", "centroids.safetensors")
     return {"scores": shards_of("scores")(wildcards), "centroids": centroids}
@@ -359,20 +350,20 @@ def begin():
     try:
         # Snakemake removes what a job made before as it starts it: one that cannot read its data must not start
         check_datasets(to_read())
-        planned.check_installed(ROOT / "requirements.lock")
+        run_snapshot.check_installed(ROOT / "requirements.lock")
         files.check_locks(Path(STORE))
         on_slurm = workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm"
         if on_slurm:
             slurm_submission.check(workflow.dag.needrun_jobs())
-        if orphans.check(os.getcwd(), expected=on_slurm):
+        if slurm_orphans.check(os.getcwd(), expected=on_slurm):
             # a job that was complete when this run was planned, and cancelled since, took its files along
             workflow.async_run(workflow.dag.postprocess())
             check_datasets(to_read())
         for role in models_to_load():
-            basemodel.check_files(model(role))
+            weights.check_files(model(role))
             model_files.check_asked_for(model(role), getattr(CONFIG.models, role).model_dump())
     except UserError as error:
         raise WorkflowError(f"\n{error}")
     scripts = sorted((ROOT / "workflow/scripts").glob("*.py"))
     package, lock = ROOT / "src/fairdream", ROOT / "requirements.lock"
-    planned.record(Path(STORE, "plans"), dict(config), scripts, package, lock, adapters_to_train())
+    run_snapshot.record(Path(STORE, "plans"), dict(config), scripts, package, lock, adapters_to_train())

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from fairdream.cli.app import app
-from fairdream.config import load_config
+from fairdream.config.root import load_config
+from fairdream.data.index import index
+from fairdream.data.manifest import write_manifest
 from fairdream.errors import UserError
-from fairdream.index import index
-from fairdream.manifest import write_manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 LABELS, ATTRIBUTES = ("cat", "dog", "sea-lion"), ("grass", "snow", "wet sand")

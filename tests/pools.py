@@ -5,7 +5,7 @@ from pathlib import Path
 import diffusers
 import torch
 
-from fairdream.lessons import Lesson
+from fairdream.diffusion.latents import Lesson
 
 ATTENTION = ["to_k", "to_q", "to_v", "to_out.0"]
 CONVOLUTIONS = ["conv1", "conv2", "downsamplers.0.conv"]  # the last one has a stride

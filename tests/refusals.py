@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fairdream import job
+from fairdream.runtime import job
 
 ROOT = Path(__file__).resolve().parents[1]
 ERRORS = ROOT / "docs/errors.md"

@@ -14,20 +14,22 @@ diffusers = pytest.importorskip("diffusers")
 
 from pools import VALUES, distance, lesson, small_unet  # noqa: E402
 
-from fairdream import classifier, compiling, tuning  # noqa: E402
-from fairdream.adapters import WEIGHTS  # noqa: E402
-from fairdream.clip import Clip  # noqa: E402
-from fairdream.device import inference_dtype  # noqa: E402
+from fairdream.classification import classifier  # noqa: E402
+from fairdream.classification.pretrain import PretrainJob, pretrain  # noqa: E402
+from fairdream.classification.retrain import RetrainJob, retrain  # noqa: E402
+from fairdream.config.stages import ClipModel, EncoderModel, RetrainValues  # noqa: E402
+from fairdream.data.images import open_rgb  # noqa: E402
+from fairdream.diffusion import trainer  # noqa: E402
+from fairdream.diffusion.adapters import WEIGHTS  # noqa: E402
+from fairdream.diffusion.finetune import FinetuneJob, finetune  # noqa: E402
+from fairdream.diffusion.latents import Base  # noqa: E402
+from fairdream.diffusion.pipeline import GenerateJob, load_drawer, sample  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
-from fairdream.fetch_model import fetch_model  # noqa: E402
-from fairdream.finetune import FinetuneJob, finetune  # noqa: E402
 from fairdream.identity import file_digest  # noqa: E402
-from fairdream.images import open_rgb  # noqa: E402
-from fairdream.lessons import Base  # noqa: E402
-from fairdream.pretrain import PretrainJob, pretrain  # noqa: E402
-from fairdream.retrain import RetrainJob, retrain  # noqa: E402
-from fairdream.sampler import GenerateJob, load_drawer, sample  # noqa: E402
-from fairdream.settings import ClipModel, EncoderModel, RetrainValues  # noqa: E402
+from fairdream.models import compile  # noqa: E402
+from fairdream.models.clip import Clip  # noqa: E402
+from fairdream.models.device import inference_dtype  # noqa: E402
+from fairdream.models.fetch_model import fetch_model  # noqa: E402
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")]
 
@@ -53,7 +55,7 @@ def train(numbers, folder, device, dtype=torch.float32, stopping=lambda: False, 
     def fail(own, error):
         raise error
 
-    tuning.train(
+    trainer.train(
         Base(unet.train(), diffusers.DDPMScheduler()),
         lessons,
         FinetuneJob(**{**VALUES, **values}),
@@ -151,7 +153,7 @@ def draw(seeds, batch):
 @pytest.mark.parametrize("compiled", ["0", "1"])
 def test_images_are_those_of_the_cpu_in_any_batch(monkeypatch, caplog, compiled, tell):
     monkeypatch.setenv("FAIRDREAM_COMPILE", compiled)
-    monkeypatch.setattr(compiling, "RARE", 2)
+    monkeypatch.setattr(compile, "RARE", 2)
     seeds = list(range(8))
     with caplog.at_level(logging.WARNING, "fairdream"):
         images = draw(seeds, 4)
@@ -188,7 +190,7 @@ def test_embeddings_are_those_of_the_cpu(tmp_path, monkeypatch):
     on_gpu = Clip(model, "")
     assert on_gpu.device.type == "cuda"
     found = on_gpu.embed_images(open_rgb, pictures, 6, 4), on_gpu.embed_text("photo of a digit")
-    monkeypatch.setattr("fairdream.clip.best_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr("fairdream.models.clip.best_device", lambda: torch.device("cpu"))
     on_cpu = Clip(model, "")
     expected = on_cpu.embed_images(open_rgb, pictures, 6, 4), on_cpu.embed_text("photo of a digit")
     for own, other in zip(found, expected, strict=True):

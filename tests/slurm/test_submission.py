@@ -18,9 +18,9 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 WORKFLOW = """
 import sys
 sys.path.insert(0, {source!r})
-from fairdream import scheduling, shutdown, slurm_submission
-scheduling.mend_records()
-scheduling.mend_groups()
+from fairdream.runtime import snakemake_patches, shutdown, slurm_submission
+snakemake_patches.mend_records()
+snakemake_patches.mend_groups()
 shutdown.mend_signals()
 slurm_submission.mend_submission()
 

@@ -31,9 +31,13 @@ from test_listing import CASES as FOLDERS
 from test_repairs import LEFT_OUT
 from test_slurm_submission import NO_PROGRAM, NOT_SUBMITTED
 
-from fairdream import adapters, basemodel, checkpoint, download, fetch_model, files, model_files
 from fairdream.__main__ import main
-from fairdream.images import encode_png, iter_pngs, open_rgb, write_shard
+from fairdream.classification import checkpoint
+from fairdream.data import download
+from fairdream.data.images import encode_png, iter_pngs, open_rgb, write_shard
+from fairdream.diffusion import adapters
+from fairdream.models import fetch_model, model_files, weights
+from fairdream.runtime import files
 
 TINY = ROOT / "resources/tiny-sd"
 CASES = Table()
@@ -156,13 +160,13 @@ def damaged(name: str, file: str, content: bytes, *words: str) -> None:
         return lambda: files.check_whole([folder / file])
 
 
-def weights() -> bytes:
+def some_weights() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         save_file({"a": np.zeros(100, np.float32)}, f"{folder}/w")
         return Path(folder, "w").read_bytes()
 
 
-damaged("an adapter cut off", "pytorch_lora_weights.safetensors", weights()[:200], "it has 200 bytes of")
+damaged("an adapter cut off", "pytorch_lora_weights.safetensors", some_weights()[:200], "it has 200 bytes of")
 damaged("an adapter of no bytes", "pytorch_lora_weights.safetensors", b"", "it is empty")
 damaged("weights that are none", "stage1.safetensors", bytes(range(200)), "it is no safetensors file")
 damaged("metrics of half a file", "llr_all.metrics.json", b'{"test": {"wga', "it is no json file")
@@ -188,14 +192,14 @@ def _(folder: Path) -> Callable:
 @CASES.add("a classifier's checkpoint cut off", "the training begins anew", "stage1.checkpoint", status=0)
 def _(folder: Path) -> Callable:
     path = folder / "stage1.checkpoint"
-    path.write_bytes(weights()[:200])
+    path.write_bytes(some_weights()[:200])
     return lambda: checkpoint.Checkpoint(path, "identity").load()
 
 
 @CASES.add("an adapter's checkpoint cut off", "the training begins anew", "checkpoint.safetensors", status=0)
 def _(folder: Path) -> Callable:
     path = folder / "checkpoint.safetensors"
-    path.write_bytes(weights()[:200])
+    path.write_bytes(some_weights()[:200])
     return lambda: adapters.load_checkpoint(path)
 
 
@@ -482,20 +486,20 @@ def _(folder: Path) -> Callable:
 @CASES.add("a model's manifest that is none", "; delete it and start again, it is made anew", "diffusion.json")
 def _(folder: Path) -> Callable:
     (folder / "diffusion.json").write_text('{"path": ')
-    return lambda: basemodel.check_files(str(folder / "diffusion.json"))
+    return lambda: weights.check_files(str(folder / "diffusion.json"))
 
 
 @CASES.add("a model that was removed", "is gone; delete that file to fetch it again", "/nowhere")
 def _(folder: Path) -> Callable:
     (folder / "clip.json").write_text('{"path": "/nowhere", "files": {}}')
-    return lambda: basemodel.check_files(str(folder / "clip.json"))
+    return lambda: weights.check_files(str(folder / "clip.json"))
 
 
 @CASES.add("an adapter of another base model", "is no adapter of the base model", "weights.safetensors")
 def _(folder: Path) -> Callable:
     from test_families import sampling
 
-    from fairdream.sampler import load_pipeline
+    from fairdream.diffusion.pipeline import load_pipeline
 
     name = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.lora_"
     save_file(
@@ -512,7 +516,7 @@ def steps(name: str, *words: str, **values: object) -> None:
     def plant(folder: Path) -> Callable:
         from test_families import sampling
 
-        from fairdream.sampler import load_pipeline
+        from fairdream.diffusion.pipeline import load_pipeline
 
         return lambda: load_pipeline(str(TINY), None, sampling(timestep_spacing="leading", **values)) and None
 
@@ -656,8 +660,8 @@ def command(name: str, arguments: Callable[[Path], list[str]], *words: str) -> N
 
 def classifier_file(folder: Path) -> str:
     """Write an untrained classifier of 32 pixels."""
-    from fairdream import classifier
-    from fairdream.settings import EncoderModel
+    from fairdream.classification import classifier
+    from fairdream.config.stages import EncoderModel
 
     network = classifier.build(EncoderModel(name="small_cnn", weights=None), None, 2)
     classifier.save(network, str(folder / "model.safetensors"), ["even", "odd"], 32)
@@ -682,7 +686,7 @@ command(
 )
 command(
     "weights of something else",
-    lambda f: ["predict", written(f / "m.safetensors", weights()), picture(f)],
+    lambda f: ["predict", written(f / "m.safetensors", some_weights()), picture(f)],
     "is no classifier of FairDream",
     "m.safetensors",
 )

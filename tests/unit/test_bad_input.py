@@ -15,11 +15,11 @@ import yaml
 from PIL import Image
 from refusals import ROOT, Table, check
 
-from fairdream import plan, preflight
-from fairdream.config import load_config, validate_config
-from fairdream.dataset import Source
-from fairdream.index import index
-from fairdream.manifest import write_manifest
+from fairdream.config.datasets import Source
+from fairdream.config.root import load_config, validate_config
+from fairdream.data.index import index
+from fairdream.data.manifest import write_manifest
+from fairdream.planning import plan, preflight
 
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
 BIRDS = "datasets.waterbirds."

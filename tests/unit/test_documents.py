@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import fairdream
-from fairdream.reference import PATH, as_text
+from fairdream.cli.config_reference import PATH, as_text
 
 ROOT = PATH.parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -33,7 +33,7 @@ def anchors(page: Path) -> set[str]:
 def test_the_reference_of_the_configuration_is_the_types_own():
     written = PATH.read_text(encoding="utf-8") if PATH.is_file() else ""
     assert written == as_text(), (
-        "docs/config.md differs from the models of src/fairdream/config.py or from config.yaml. Heal it with\n"
+        "docs/config.md differs from the models of src/fairdream/config/root.py or from config.yaml. Heal it with\n"
         "    .venv/bin/fairdream config-reference\n"
         "and commit the file together with the change."
     )

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fairdream import syntax
-from fairdream.code_digest import code_digest, code_files, is_neutral
 from fairdream.identity import digest, seed_of
+from fairdream.runtime import syntax
+from fairdream.runtime.code_digest import code_digest, code_files, is_neutral
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -59,7 +59,7 @@ def replace(path, old, new):
 
 def test_comments_docstrings_and_formatting_say_nothing(copy):
     def edit():
-        for path in [*(copy / "fairdream").glob("*.py"), *(copy / "scripts").glob("*.py")]:
+        for path in [*(copy / "fairdream").rglob("*.py"), *(copy / "scripts").glob("*.py")]:
             # its own formatting, and none of the comments
             text = ast.unparse(ast.parse(path.read_text()))
             text = re.sub(r'^"""', '"""Said otherwise. ', text, count=1)
@@ -69,21 +69,24 @@ def test_comments_docstrings_and_formatting_say_nothing(copy):
 
 
 def test_a_docstring_of_a_function_or_class_says_nothing(copy):
-    source = copy / "fairdream/losses.py"
+    source = copy / "fairdream/classification/losses.py"
     assert stale(copy, replace(source, "Return the supervised contrastive loss", "Compute it")) == set()
-    assert stale(copy, replace(copy / "fairdream/lessons.py", "A subject's constants", "Things")) == set()
+    assert stale(copy, replace(copy / "fairdream/diffusion/latents.py", "A subject's constants", "Things")) == set()
 
 
 def test_logic_in_a_module_that_is_imported_directly(copy):
-    edit = replace(copy / "fairdream/select.py", "(1 - alpha) * centroid", "(2 - alpha) * centroid")
+    edit = replace(copy / "fairdream/curation/select.py", "(1 - alpha) * centroid", "(2 - alpha) * centroid")
     assert stale(copy, edit) == {"select"}
 
 
 def test_logic_in_a_module_that_is_imported_on_the_way(copy):
     # `metrics` is imported by `evaluate` alone, `losses` by both stages of the classifier
-    assert stale(copy, replace(copy / "fairdream/metrics.py", "100 *", "1 *")) == {"evaluate"}
-    assert stale(copy, replace(copy / "fairdream/losses.py", "1 - beta", "2 - beta")) == {"pretrain", "retrain"}
-    assert stale(copy, replace(copy / "fairdream/classifier.py", "MEAN = (0.485", "MEAN = (0.5")) == {
+    assert stale(copy, replace(copy / "fairdream/classification/metrics.py", "100 *", "1 *")) == {"evaluate"}
+    assert stale(copy, replace(copy / "fairdream/classification/losses.py", "1 - beta", "2 - beta")) == {
+        "pretrain",
+        "retrain",
+    }
+    assert stale(copy, replace(copy / "fairdream/classification/classifier.py", "MEAN = (0.485", "MEAN = (0.5")) == {
         "export",
         "pretrain",
         "retrain",
@@ -98,19 +101,30 @@ def test_logic_in_a_script(copy):
 
 def test_the_classifier_s_code_is_not_the_adapters(copy):
     sheets = {"contact_sheet", "compare", "clusters"}
-    for module in ("pretrain", "retrain", "tabulate", "cost", "plot", "generate"):
+    for module in (
+        "classification/pretrain",
+        "classification/retrain",
+        "reporting/tabulate",
+        "reporting/cost",
+        "reporting/contact_sheets",
+        "diffusion/generate",
+    ):
         path = copy / f"fairdream/{module}.py"
         touched = stale(copy, lambda path=path: path.write_text(path.read_text() + "\nADDED = 1\n"))
-        assert touched == (sheets if module == "plot" else {module})
+        assert touched == (sheets if path.stem == "contact_sheets" else {path.stem})
 
 
 def test_a_module_that_moves_makes_nothing_stale(copy):
     # a leaf, one that imports others, and one whose name changes too
-    moved = {"metrics": "classification.metrics", "retrain": "classification.retrain", "defects": "data.broken"}
+    moved = {
+        "classification.metrics": "rooms.metrics",
+        "classification.retrain": "rooms.retrain",
+        "data.defects": "curation.broken",
+    }
     assert stale(copy, lambda: move(copy, moved)) == set()
-    assert not (copy / "fairdream/metrics.py").exists()
+    assert not (copy / "fairdream/classification/metrics.py").exists()
     # it is followed to where it is
-    assert stale(copy, replace(copy / "fairdream/classification/metrics.py", "100 *", "1 *")) == {"evaluate"}
+    assert stale(copy, replace(copy / "fairdream/rooms/metrics.py", "100 *", "1 *")) == {"evaluate"}
 
 
 def move(copy, moved):
@@ -119,35 +133,41 @@ def move(copy, moved):
         target = copy / "fairdream" / f"{new.replace('.', '/')}.py"
         target.parent.mkdir(exist_ok=True)
         (target.parent / "__init__.py").write_text('"""A package."""\n')
-        (copy / f"fairdream/{old}.py").rename(target)
+        (copy / "fairdream" / f"{old.replace('.', '/')}.py").rename(target)
+        before, own = f"fairdream.{old}".rsplit(".", 1)
         package, name = f"fairdream.{new}".rsplit(".", 1)
         for path in [*(copy / "fairdream").rglob("*.py"), *(copy / "scripts").glob("*.py")]:
             text = re.sub(rf"\bfairdream\.{old}\b", f"fairdream.{new}", path.read_text())
-            several = rf"^( *)from fairdream import (.*, )?{old}\b(?:, )?(.*)$"
-            alias = f" as {old}" if name != old else ""
+            several = rf"^( *)from {before} import (.*, )?{own}\b(?:, )?(.*)$"
+            alias = f" as {own}" if name != own else ""
 
-            def apart(line, own=f"from {package} import {name}{alias}"):
+            def apart(line, moved=f"from {package} import {name}{alias}", before=before):
                 others = f"{line[2] or ''}{line[3]}".removesuffix(", ")
-                return f"{line[1]}{own}" + (f"\n{line[1]}from fairdream import {others}" if others else "")
+                return f"{line[1]}{moved}" + (f"\n{line[1]}from {before} import {others}" if others else "")
 
             path.write_text(re.sub(several, apart, text, flags=re.M))
 
 
 def test_all_modules_may_move(copy):
-    names = [path.stem for path in (copy / "fairdream").glob("*.py") if path.stem not in {"__init__", "__main__"}]
-    # the neutral ones stay what they are at the top, or in a package that is
-    moved = {name: f"rooms.{name}" for name in names if name not in NEUTRAL}
+    package = copy / "fairdream"
+    names = [".".join(path.relative_to(package).with_suffix("").parts) for path in package.glob("*/*.py")]
+    # the neutral ones stay what they are in a package that is
+    moved = {
+        name: f"rooms.{name.replace('.', '_')}"
+        for name in names
+        if name.split(".")[0] not in NEUTRAL_PACKAGES and not name.endswith("__init__")
+    }
     assert len(moved) > 70
     assert stale(copy, lambda: move(copy, moved)) == set()
 
 
 def test_a_helper_that_is_renamed_makes_its_users_stale(copy):
     def edit():
-        for path in (copy / "fairdream").glob("*.py"):
+        for path in (copy / "fairdream").glob("*/*.py"):
             path.write_text(re.sub(r"\bspread_of\b", "width_of", path.read_text()))
 
-    add(copy / "fairdream/metrics.py", "def spread_of():\n    return 1")
-    add(copy / "fairdream/centroids.py", "from fairdream.metrics import spread_of")
+    add(copy / "fairdream/classification/metrics.py", "def spread_of():\n    return 1")
+    add(copy / "fairdream/curation/centroids.py", "from fairdream.classification.metrics import spread_of")
     assert stale(copy, edit) == {"evaluate", "centroids"}
 
 
@@ -187,7 +207,7 @@ def test_helpers_that_are_exchanged_make_stale(copy, before, after):
     for name, code in zip(("one", "two"), HELPERS, strict=True):
         add_new(copy / f"fairdream/{name}.py", f"{code}\n\ndef other():\n    return 3")
     add_new(copy / "fairdream/demo/one.py", "def helper():\n    return 4")
-    path = copy / "fairdream/metrics.py"
+    path = copy / "fairdream/classification/metrics.py"
     add(path, before)
     assert stale(copy, replace(path, before, after)) == {"evaluate"}
     # and what is imported now counts
@@ -203,16 +223,19 @@ def add_new(path, text):
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("from fairdream import defects, losses", "from fairdream import losses\nfrom fairdream import defects"),
-        ("from fairdream import defects", "import fairdream.defects as defects"),
         (
-            "from fairdream.losses import supcon\nimport fairdream.cost as c",
-            "import fairdream.cost as c\nfrom fairdream.losses import supcon",
+            "from fairdream.data import defects, images",
+            "from fairdream.data import images\nfrom fairdream.data import defects",
+        ),
+        ("from fairdream.data import defects", "import fairdream.data.defects as defects"),
+        (
+            "from fairdream.classification.losses import supcon\nimport fairdream.reporting.cost as c",
+            "import fairdream.reporting.cost as c\nfrom fairdream.classification.losses import supcon",
         ),
     ],
 )
 def test_how_and_in_which_order_the_same_is_imported_says_nothing(copy, before, after):
-    path = copy / "fairdream/metrics.py"
+    path = copy / "fairdream/classification/metrics.py"
     add(path, before)
     assert stale(copy, replace(path, before, after)) == set()
 
@@ -220,7 +243,7 @@ def test_how_and_in_which_order_the_same_is_imported_says_nothing(copy, before, 
 def test_modules_that_import_one_another(copy):
     add_new(copy / "fairdream/one.py", "from fairdream.two import second\ndef first():\n    return second")
     add_new(copy / "fairdream/two.py", "def second():\n    from fairdream.one import first\n    return first, 1")
-    add(copy / "fairdream/metrics.py", "from fairdream.one import first")
+    add(copy / "fairdream/classification/metrics.py", "from fairdream.one import first")
     assert stale(copy, replace(copy / "fairdream/two.py", "first, 1", "first, 2")) == {"evaluate"}
     assert stale(copy, lambda: move(copy, {"two": "demo.two"})) == set()
     assert stale(copy, replace(copy / "fairdream/one.py", "return second", "return 1")) == {"evaluate"}
@@ -235,15 +258,18 @@ def test_a_package_is_a_docstring_so_that_its_modules_can_be_imported_without_ea
 def test_what_a_package_itself_defines_counts(copy):
     path = copy / "fairdream/demo/__init__.py"
     add(path, "SIZE = 1")
-    add(copy / "fairdream/metrics.py", "from fairdream.demo import SIZE, captions")
+    add(copy / "fairdream/classification/metrics.py", "from fairdream.demo import SIZE, captions")
     assert stale(copy, replace(path, "SIZE = 1", "SIZE = 2")) == {"evaluate"}
     assert stale(copy, lambda: add(copy / "fairdream/demo/captions.py", "ADDED = 1")) == {"evaluate"}
 
 
 # How a job is run, and what the user may say: a digest is the same whatever they hold.
+NEUTRAL_PACKAGES = {"config", "runtime"}
 NEUTRAL = {
-    *("config", "dataset", "fields", "settings"),
-    *("__init__", "errors", "files", "job", "planned", "prefetch", "warm"),
+    *("__init__", "errors"),
+    *("config.root", "config.datasets", "config.base", "config.stages"),
+    *("runtime.files", "runtime.job", "runtime.run_snapshot", "runtime.prefetch"),
+    *("runtime.warm_server", "runtime.shutdown", "runtime.repairs"),
 }
 
 
@@ -255,16 +281,16 @@ def test_these_modules_are_neutral_and_no_other_that_a_script_reaches(copy, monk
         return {Path(path) for script in scripts for path in code_files(script, package)} - set(scripts)
 
     counted = reached()
-    monkeypatch.setattr("fairdream.code_digest.NEUTRAL", set())
+    monkeypatch.setattr("fairdream.runtime.code_digest.NEUTRAL", set())
     names = {".".join(path.relative_to(package).with_suffix("").parts) for path in reached() - counted}
-    # a script reaches `code_digest` and what it stands on only on the way through `planned`
-    assert names - {"code_digest", "syntax"} == NEUTRAL
+    # a script reaches `code_digest` and what it stands on only on the way through `run_snapshot`
+    assert names - {"runtime.code_digest", "runtime.syntax"} == NEUTRAL
 
 
 def test_neutral_modules_say_nothing(copy):
     def edit():
         for name in NEUTRAL:
-            add(copy / f"fairdream/{name}.py", "ADDED = 1")
+            add(copy / "fairdream" / f"{name.replace('.', '/')}.py", "ADDED = 1")
 
     assert stale(copy, edit) == set()
 
@@ -315,12 +341,12 @@ def test_a_syntax_tree_says_the_same_in_every_version_of_python():
 
 def test_stages_never_import_each_other():
     stages = {path.stem for path in (ROOT / "workflow/scripts").glob("*.py")}
-    for stage in stages & {path.stem for path in (ROOT / "src/fairdream").glob("*.py")}:
-        text = (ROOT / f"src/fairdream/{stage}.py").read_text()
-        found = set(re.findall(r"^\s*from fairdream\.(\w+) import", text, re.M))
-        found |= {
-            name for line in re.findall(r"^\s*from fairdream import (.+)$", text, re.M) for name in line.split(", ")
-        }
+    sources = {path.stem: path.read_text() for path in (ROOT / "src/fairdream").glob("*/*.py") if path.stem in stages}
+    assert len(sources) > 20
+    for stage, text in sources.items():
+        found = set(re.findall(r"^\s*from fairdream\.\w+\.(\w+) import", text, re.M))
+        lines = re.findall(r"^\s*from fairdream\.\w+ import (.+)$", text, re.M)
+        found |= {name.split(" as ")[0] for line in lines for name in line.split(", ")}
         assert not found & stages, stage
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fairdream.code_digest import code_files
+from fairdream.runtime.code_digest import code_files
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = {path.stem: path for path in sorted((ROOT / "workflow/scripts").glob("*.py"))}

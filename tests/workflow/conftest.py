@@ -63,7 +63,7 @@ def run_snakemake(
     if profile == "default":
         command += ["--cores", "2", "--set-threads", *ONE_THREAD]
     if warm:
-        command = [sys.executable, "-m", "fairdream.warm", *command]
+        command = [sys.executable, "-m", "fairdream.runtime.warm_server", *command]
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "FAIRDREAM"))}
     variables |= {
         "PYTHONPATH": str(project / "src"),

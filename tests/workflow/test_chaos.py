@@ -21,7 +21,7 @@ MAIN = 0.3  # share of the kills that hit Snakemake itself
 
 def start(project: Path) -> subprocess.Popen:
     """Start the run as `make demo` does, with a warm server, in a process group of its own."""
-    command = [sys.executable, "-m", "fairdream.warm", sys.executable, "-m", "snakemake", "--profile"]
+    command = [sys.executable, "-m", "fairdream.runtime.warm_server", sys.executable, "-m", "snakemake", "--profile"]
     command += ["profiles/default", "--cores", "2", "--keep-going", "--set-threads", *ONE_THREAD]
     variables = {key: value for key, value in os.environ.items() if not key.startswith(("SNAKEMAKE", "FAIRDREAM"))}
     with open(project / "run.log", "a") as log:
@@ -40,7 +40,7 @@ def parts(main: psutil.Process) -> tuple[list[psutil.Process], list[psutil.Proce
     snakemakes, jobs = [], []
     children = main.children()
     for child in children:
-        if "snakemake" in " ".join(child.cmdline()[:3]) and "fairdream.warm" not in child.cmdline():
+        if "snakemake" in " ".join(child.cmdline()[:3]) and "fairdream.runtime.warm_server" not in child.cmdline():
             snakemakes.append(child)
             jobs += [own for own in child.children(recursive=True) if ".snakemake/scripts" in " ".join(own.cmdline())]
         else:

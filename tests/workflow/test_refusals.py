@@ -154,7 +154,7 @@ def test_a_folder_with_a_typing_error_costs_no_finished_run_its_index(tmp_path):
     (project / "data").rename(project / "elsewhere")
     assert "not found" not in run_snakemake(project, "-n", timeout=120).stdout
     # but not to be read again: an edit makes the index stale
-    code = project / "src/fairdream/index.py"
+    code = project / "src/fairdream/data/index.py"
     code.write_text(code.read_text() + "\n\nEDITED = True\n")
     done = run_snakemake(project, "check_data", timeout=120)
     assert done.returncode == 1

@@ -14,7 +14,7 @@ import yaml
 from conftest import ONE_THREAD, needs_models, planned, run_snakemake
 from processes import run
 
-from fairdream.page import PAGES
+from fairdream.reporting.html_page import PAGES
 
 pytestmark = [pytest.mark.slow, needs_models]
 CATEGORIES = {

@@ -20,7 +20,7 @@ import yaml
 from conftest import ROOT, Job, jobs_in, needs_models, run_snakemake
 from PIL import Image
 
-from fairdream.plan import adapter_method
+from fairdream.planning.plan import adapter_method
 
 pytestmark = [needs_models, pytest.mark.slow]
 
@@ -379,15 +379,15 @@ CASES = [
     Case(
         "code of a stage",
         "the jobs whose script imports it, directly or not",
-        code("src/fairdream/finetune.py"),
+        code("src/fairdream/diffusion/finetune.py"),
         images(36, 36, 7, finetune=24),
         ADAPTED,
     ),
-    Case("code of `select`", "", code("src/fairdream/select.py"), classifiers(11, select=11), SYNTHETIC),
-    Case("code of `score`", "", code("src/fairdream/score.py"), classifiers(9, select=9, score=40), FILTERED),
-    Case("code of `retrain`", "", code("src/fairdream/retrain.py"), stage_2(21)),
-    Case("code of `tabulate`", "", code("src/fairdream/tabulate.py"), {"tabulate": 1}),
-    Case("code of `losses`, shared", "", code("src/fairdream/losses.py"), ALL_STAGE_1),
+    Case("code of `select`", "", code("src/fairdream/curation/select.py"), classifiers(11, select=11), SYNTHETIC),
+    Case("code of `score`", "", code("src/fairdream/curation/score.py"), classifiers(9, select=9, score=40), FILTERED),
+    Case("code of `retrain`", "", code("src/fairdream/classification/retrain.py"), stage_2(21)),
+    Case("code of `tabulate`", "", code("src/fairdream/reporting/tabulate.py"), {"tabulate": 1}),
+    Case("code of `losses`, shared", "", code("src/fairdream/classification/losses.py"), ALL_STAGE_1),
     Case("code of `generate.py`", "", code("workflow/scripts/generate.py"), images(44, 40, 11), SYNTHETIC),
     Case(
         "a pin in `requirements.lock`",
@@ -439,16 +439,18 @@ CASES = [
     Case(
         "a comment, a docstring, the time stamp of an image or of a model, `origin`",
         "nothing",
-        text("src/fairdream/finetune.py", "\nimport json", "\n# a comment\nimport json"),
+        text("src/fairdream/diffusion/finetune.py", "\nimport json", "\n# a comment\nimport json"),
         {},
     ),
-    Case("a docstring", "", text("src/fairdream/finetune.py", '"""Fine-tuning: LoRA', '"""Training: LoRA'), {}),
+    Case(
+        "a docstring", "", text("src/fairdream/diffusion/finetune.py", '"""Fine-tuning: LoRA', '"""Training: LoRA'), {}
+    ),
     Case("an image's time stamp", "", touch_image, {}),
     Case("models' time stamps", "", touch_models, {}),
     Case(
         "scripts' time stamps",
         "",
-        touch("workflow/scripts/finetune.py", "src/fairdream/finetune.py", "config.yaml"),
+        touch("workflow/scripts/finetune.py", "src/fairdream/diffusion/finetune.py", "config.yaml"),
         {},
     ),
     Case("`origin`", "", value("datasets.waterdigits.origin", "elsewhere"), {}),

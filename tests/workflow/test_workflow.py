@@ -105,7 +105,7 @@ def test_a_touched_image_and_an_edited_comment_run_nothing(rerun):
     project, jobs = rerun
     image = next((project / "results/data/waterdigits/images").glob("*.png"))
     os.utime(image)
-    module = project / "src/fairdream/finetune.py"
+    module = project / "src/fairdream/diffusion/finetune.py"
     module.write_text(module.read_text() + "\n# a comment\n")
     assert jobs() == set()
 

@@ -1,7 +1,7 @@
 """Write the table of ablations."""
 
-from fairdream.ablate import AblateJob, ablate
-from fairdream.job import run
+from fairdream.reporting.ablate import AblateJob, ablate
+from fairdream.runtime.job import run
 
 run(
     ablate,

@@ -1,7 +1,7 @@
 """Write the card of a method's adapters."""
 
-from fairdream.cards import AdaptersCardJob, adapters_card
-from fairdream.job import run
+from fairdream.reporting.cards import AdaptersCardJob, adapters_card
+from fairdream.runtime.job import run
 
 run(
     adapters_card,

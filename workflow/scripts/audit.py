@@ -1,7 +1,7 @@
 """Audit the training set of each bias."""
 
-from fairdream.audit import AuditJob, audit
-from fairdream.job import run
+from fairdream.data.audit import AuditJob, audit
+from fairdream.runtime.job import run
 
 run(
     audit,

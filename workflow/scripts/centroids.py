@@ -1,7 +1,7 @@
 """Compute each group's centroid."""
 
-from fairdream.centroids import centroids
-from fairdream.job import run
+from fairdream.curation.centroids import centroids
+from fairdream.runtime.job import run
 
 run(
     centroids,

@@ -1,7 +1,7 @@
 """Draw what the adapters of a method learn."""
 
-from fairdream.job import run
-from fairdream.plot import clusters
+from fairdream.reporting.contact_sheets import clusters
+from fairdream.runtime.job import run
 
 run(
     clusters,

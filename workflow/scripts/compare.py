@@ -1,7 +1,7 @@
 """Draw the methods' images of one group side by side."""
 
-from fairdream.job import run
-from fairdream.plot import compare
+from fairdream.reporting.contact_sheets import compare
+from fairdream.runtime.job import run
 
 run(
     compare,

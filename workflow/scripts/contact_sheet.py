@@ -1,7 +1,7 @@
 """Draw a contact sheet."""
 
-from fairdream.job import run
-from fairdream.plot import contact_sheet
+from fairdream.reporting.contact_sheets import contact_sheet
+from fairdream.runtime.job import run
 
 run(
     contact_sheet,

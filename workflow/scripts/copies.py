@@ -1,7 +1,7 @@
 """Find near copies of training images."""
 
-from fairdream.copies import CopiesJob, copies
-from fairdream.job import run
+from fairdream.curation.near_copies import CopiesJob, copies
+from fairdream.runtime.job import run
 
 run(
     copies,

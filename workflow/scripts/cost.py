@@ -1,7 +1,7 @@
 """Write Table 3."""
 
-from fairdream.cost import CostJob, cost
-from fairdream.job import run
+from fairdream.reporting.cost import CostJob, cost
+from fairdream.runtime.job import run
 
 run(
     cost,

@@ -1,10 +1,10 @@
 """Draw a figure from a table."""
 
-from fairdream import curves
-from fairdream.job import run
+from fairdream.reporting import figures
+from fairdream.runtime.job import run
 
 run(
-    getattr(curves, snakemake.rule),
+    getattr(figures, snakemake.rule),
     snakemake,
     table=snakemake.input.table,
     figure=snakemake.output.figure,

@@ -1,7 +1,7 @@
 """Leave near copies out of a selection."""
 
-from fairdream.distinct import distinct
-from fairdream.job import run
+from fairdream.curation.deduplicate import distinct
+from fairdream.runtime.job import run
 
 run(
     distinct,

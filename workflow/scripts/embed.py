@@ -1,8 +1,8 @@
 """Embed the training images with CLIP."""
 
-from fairdream.embed import embed
-from fairdream.job import run
-from fairdream.settings import ClipModel
+from fairdream.config.stages import ClipModel
+from fairdream.data.embed import embed
+from fairdream.runtime.job import run
 
 run(
     embed,

@@ -1,7 +1,7 @@
 """Turn predictions into metrics."""
 
-from fairdream.evaluate import evaluate
-from fairdream.job import run
+from fairdream.classification.evaluate import evaluate
+from fairdream.runtime.job import run
 
 run(
     evaluate,

@@ -1,7 +1,7 @@
 """Snakemake's `export`."""
 
-from fairdream.export import ExportJob, export
-from fairdream.job import run
+from fairdream.classification.export import ExportJob, export
+from fairdream.runtime.job import run
 
 run(
     export,

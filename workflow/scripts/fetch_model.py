@@ -1,7 +1,7 @@
 """Fetch one model, or check a local one, and write the manifest of its files."""
 
-from fairdream.fetch_model import fetch_model
-from fairdream.job import run
+from fairdream.models.fetch_model import fetch_model
+from fairdream.runtime.job import run
 
 run(
     fetch_model,

@@ -1,8 +1,8 @@
 """Train the adapter of one subject."""
 
-from fairdream import planned
-from fairdream.finetune import FinetuneJob, finetune
-from fairdream.job import run
+from fairdream.diffusion.finetune import FinetuneJob, finetune
+from fairdream.runtime import run_snapshot
+from fairdream.runtime.job import run
 
 run(
     finetune,
@@ -14,6 +14,6 @@ run(
     store=snakemake.resources.store,
     code=snakemake.params.code,
     config=FinetuneJob(**snakemake.params.cfg),
-    mates=planned.mates(dict(snakemake.wildcards), snakemake.resources.mates),
+    mates=run_snapshot.mates(dict(snakemake.wildcards), snakemake.resources.mates),
     pool=snakemake.resources.pool,
 )

@@ -1,7 +1,7 @@
 """Draw one shard of synthetic images."""
 
-from fairdream.generate import GenerateJob, generate
-from fairdream.job import run
+from fairdream.diffusion.generate import GenerateJob, generate
+from fairdream.runtime.job import run
 
 run(
     generate,

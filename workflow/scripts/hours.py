@@ -1,7 +1,7 @@
 """Sum up what the jobs took."""
 
-from fairdream.hours import hours
-from fairdream.job import run
+from fairdream.reporting.compute_hours import hours
+from fairdream.runtime.job import run
 
 run(
     hours,

@@ -1,7 +1,7 @@
 """Write the card of a method's images."""
 
-from fairdream.cards import ImagesCardJob, images_card
-from fairdream.job import run
+from fairdream.reporting.cards import ImagesCardJob, images_card
+from fairdream.runtime.job import run
 
 run(
     images_card,

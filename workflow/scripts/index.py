@@ -1,8 +1,8 @@
 """Read the authors' tables and open every image once."""
 
-from fairdream.dataset import Source
-from fairdream.index import index
-from fairdream.job import run
+from fairdream.config.datasets import Source
+from fairdream.data.index import index
+from fairdream.runtime.job import run
 
 run(
     index,

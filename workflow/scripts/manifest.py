@@ -1,8 +1,8 @@
 """Write the manifest of a data set's files."""
 
-from fairdream.dataset import Source
-from fairdream.job import run
-from fairdream.manifest import write_manifest
+from fairdream.config.datasets import Source
+from fairdream.data.manifest import write_manifest
+from fairdream.runtime.job import run
 
 run(
     write_manifest,

@@ -1,7 +1,7 @@
 """Write a table as a page of the report."""
 
-from fairdream.job import run
-from fairdream.page import page
+from fairdream.reporting.html_page import page
+from fairdream.runtime.job import run
 
 run(
     page,

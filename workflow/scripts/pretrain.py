@@ -1,7 +1,7 @@
 """Stage 1: train encoder and last layer."""
 
-from fairdream.job import run
-from fairdream.pretrain import PretrainJob, pretrain
+from fairdream.classification.pretrain import PretrainJob, pretrain
+from fairdream.runtime.job import run
 
 run(
     pretrain,

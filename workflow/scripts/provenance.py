@@ -1,7 +1,7 @@
 """Record the configuration, the software, the models and the data of a run."""
 
-from fairdream.job import run
-from fairdream.provenance import ProvenanceJob, provenance
+from fairdream.reporting.provenance import ProvenanceJob, provenance
+from fairdream.runtime.job import run
 
 run(
     provenance,

@@ -1,7 +1,7 @@
 """Audit a method's images."""
 
-from fairdream.job import run
-from fairdream.quality import QualityJob, quality
+from fairdream.curation.quality import QualityJob, quality
+from fairdream.runtime.job import run
 
 run(
     quality,

@@ -1,7 +1,7 @@
 """Stage 2: apply a recipe and predict every real image."""
 
-from fairdream.job import run
-from fairdream.retrain import RetrainJob, retrain
+from fairdream.classification.retrain import RetrainJob, retrain
+from fairdream.runtime.job import run
 
 run(
     retrain,

@@ -1,7 +1,7 @@
 """Score the images of one shard with CLIP."""
 
-from fairdream.job import run
-from fairdream.score import ScoreJob, score
+from fairdream.curation.score import ScoreJob, score
+from fairdream.runtime.job import run
 
 run(
     score,

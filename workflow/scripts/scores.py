@@ -1,7 +1,7 @@
 """Draw histograms of CLIP scores."""
 
-from fairdream.curves import score_histograms
-from fairdream.job import run
+from fairdream.reporting.figures import score_histograms
+from fairdream.runtime.job import run
 
 run(
     score_histograms,

@@ -1,7 +1,7 @@
 """Select the images that stage 1 learns from."""
 
-from fairdream.job import run
-from fairdream.select import SelectJob, select
+from fairdream.curation.select import SelectJob, select
+from fairdream.runtime.job import run
 
 run(
     select,

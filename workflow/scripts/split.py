@@ -1,7 +1,7 @@
 """Choose the training set of one bias."""
 
-from fairdream.job import run
-from fairdream.split import split
+from fairdream.data.split import split
+from fairdream.runtime.job import run
 
 run(
     split,

@@ -1,7 +1,7 @@
 """Choose which images each adapter learns."""
 
-from fairdream.job import run
-from fairdream.subjects import subjects
+from fairdream.diffusion.subjects import subjects
+from fairdream.runtime.job import run
 
 run(
     subjects,

@@ -1,7 +1,7 @@
 """Write Table 1 or Table 2."""
 
-from fairdream.job import run
-from fairdream.tabulate import tabulate
+from fairdream.reporting.tabulate import tabulate
+from fairdream.runtime.job import run
 
 run(
     tabulate,

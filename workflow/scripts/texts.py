@@ -1,7 +1,7 @@
 """Embed the words of zero-shot classes."""
 
-from fairdream.job import run
-from fairdream.texts import TextsJob, texts
+from fairdream.curation.text_embeddings import TextsJob, texts
+from fairdream.runtime.job import run
 
 run(
     texts,

@@ -1,7 +1,7 @@
 """Make thumbnails of the training images."""
 
-from fairdream.job import run
-from fairdream.thumbnails import thumbnails
+from fairdream.curation.thumbnails import thumbnails
+from fairdream.runtime.job import run
 
 run(
     thumbnails,

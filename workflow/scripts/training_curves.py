@@ -1,7 +1,7 @@
 """Draw the training curves of a method's adapters."""
 
-from fairdream.histories import training_curves
-from fairdream.job import run
+from fairdream.reporting.training_curves import training_curves
+from fairdream.runtime.job import run
 
 run(
     training_curves,

@@ -1,7 +1,7 @@
 """Write bootstrap intervals of the worst-group accuracies."""
 
-from fairdream.job import run
-from fairdream.uncertainty import UncertaintyJob, uncertainty
+from fairdream.reporting.uncertainty import UncertaintyJob, uncertainty
+from fairdream.runtime.job import run
 
 run(
     uncertainty,

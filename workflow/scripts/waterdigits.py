@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fairdream.demo.waterdigits import write_waterdigits
-from fairdream.job import run
+from fairdream.runtime.job import run
 
 run(
     write_waterdigits,

@@ -73,8 +73,8 @@ def new_dataset(**options: Any) -> None:
     It looks at a folder or archive and its table, prints the groups and what it assumed, and writes config/NAME.yaml,
     which is yours to edit. An option is needed only where it asks for it.
     """
-    from fairdream.newdata.create import create
-    from fairdream.newdata.options import Options
+    from fairdream.cli.new_dataset.create import create
+    from fairdream.cli.new_dataset.options import Options
 
     create(Options(**options))
 
@@ -89,7 +89,7 @@ def trial(name: str, words: tuple[str, ...]) -> None:
     and what is behind `--` are as for `fairdream run`.
     """
     from fairdream.cli import runs
-    from fairdream.newdata.trial import write_trial
+    from fairdream.cli.new_dataset.trial import write_trial
 
     own, _ = runs.find((name,), (), None)
     path = write_trial(Path(own.configfiles[0]))
@@ -124,7 +124,7 @@ def _execute(run: Run, words: tuple[str, ...]) -> None:
     click.echo(f"$ {'.venv/bin/snakemake' if sys.prefix != sys.base_prefix else 'snakemake'} {shlex.join(arguments)}")
     command = [sys.executable, "-m", "snakemake", *arguments]
     if run.is_small:
-        command = [sys.executable, "-m", "fairdream.warm", *command]
+        command = [sys.executable, "-m", "fairdream.runtime.warm_server", *command]
     sys.stdout.flush()
     os.execv(command[0], command)
 
@@ -133,7 +133,7 @@ def _execute(run: Run, words: tuple[str, ...]) -> None:
 @of_a_run(targets=False)
 def audit(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
     """Show how biased the data are, and which method fits."""
-    from fairdream.audit_cli import show
+    from fairdream.cli.audit import show
 
     show(_run(words, configfiles, profile).arguments())
 
@@ -146,7 +146,7 @@ def plan(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
     A TARGET and what is behind `--` are as for `fairdream run`.
     """
     from fairdream.cli import runs
-    from fairdream.forecast import show
+    from fairdream.cli.plan import show
 
     found, targets = runs.find(words, configfiles, profile)
     show(found.arguments(*targets))
@@ -157,7 +157,7 @@ def plan(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
 def cost(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
     """Show what the jobs of a run took."""
     from fairdream.cli import runs
-    from fairdream.spent import tell
+    from fairdream.cli.cost import tell
 
     click.echo(tell(Path(runs.configuration_of(_run(words, configfiles, profile)).results)))
 
@@ -167,7 +167,7 @@ def cost(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
 @of_a_run(targets=False)
 def report(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None, output: Path | None) -> None:
     """Write the HTML report of a finished run."""
-    from fairdream.reporting import show
+    from fairdream.cli.report import show
 
     show(_run(words, configfiles, profile), output)
 
@@ -203,7 +203,7 @@ def predict(model: Path, images: tuple[str, ...], output: str | None, table: str
     MODEL is an exported folder, or a classifier's .safetensors file; IMAGES are files, and folders that are searched.
     Without IMAGES, those that the table names are classified.
     """
-    from fairdream import predict as module
+    from fairdream.classification import predict as module
 
     if not images and not table:
         raise click.UsageError("give images, folders of them, or a --table that names them")
@@ -219,7 +219,7 @@ def export_onnx(model: Path, output: Path | None) -> None:
 
     Needs onnx and onnxscript, which `make setup` leaves out.
     """
-    from fairdream.to_onnx import to_onnx
+    from fairdream.classification.export_onnx import to_onnx
 
     click.echo(to_onnx(model, output))
 
@@ -233,7 +233,7 @@ def utkface(folder: Path, split: Path | None, seed: int) -> None:
 
     FOLDER has the faces in images/.
     """
-    from fairdream.utkface import write_metadata
+    from fairdream.data.utkface import write_metadata
 
     write_metadata(folder, split, seed)
 
@@ -241,7 +241,7 @@ def utkface(folder: Path, split: Path | None, seed: int) -> None:
 @app.command()
 def schema() -> None:
     """Write config/schema.json, for editors."""
-    from fairdream.schema import write
+    from fairdream.cli.schema import write
 
     click.echo(write())
 
@@ -249,7 +249,7 @@ def schema() -> None:
 @app.command("config-reference")
 def config_reference() -> None:
     """Write docs/config.md, which lists every key."""
-    from fairdream.reference import write
+    from fairdream.cli.config_reference import write
 
     click.echo(write())
 
@@ -266,7 +266,7 @@ def main() -> int:
     except UserError as error:
         click.echo(str(error), err=True)
     except OSError as error:
-        from fairdream.files import remedy
+        from fairdream.runtime.files import remedy
 
         click.echo(remedy(error) or str(error), err=True)
     return 1

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from fairdream.config import Config, read_values, validate_config
+from fairdream.config.root import Config, read_values, validate_config
 from fairdream.errors import UserError
 from fairdream.identity import digest
 

@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairdream import tensor_files
 from fairdream.demo.captions import CONTEXT, caption, load_tokenizer, write_tokenizer
 from fairdream.demo.rendered import draw_many
+from fairdream.models import tensor_files
 
 if TYPE_CHECKING:
     import torch

@@ -1,0 +1,1 @@
+"""The two-stage classifier, its peers, their metrics, and taking one away."""

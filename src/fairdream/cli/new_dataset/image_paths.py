@@ -1,0 +1,215 @@
+"""Where the images lie that a table names: below its folder as written, in a folder of it, or below another prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from fairdream.cli.new_dataset.columns import OPTIONS, USUAL, column_asked, described, usual_columns
+from fairdream.cli.new_dataset.split_words import split_of
+from fairdream.data.listing import IMAGE_SUFFIXES, as_on_disk, list_files, subfolders, suffix_of
+from fairdream.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+USUAL_FOLDERS = ("images", "image", "imgs", "img")
+SOME = 20  # rows that decide where to look; one that is missing shows later, by its name
+
+
+class Located(NamedTuple):
+    """Images that were found: `base`, the folder that `paths` start from, relative to the one that was searched."""
+
+    base: str
+    paths: list[str]
+
+    def whole(self) -> list[str]:
+        """Return the paths from the folder that was searched."""
+        return [f"{self.base}/{path}" if self.base else path for path in self.paths]
+
+
+def choose_path_column(table: pd.DataFrame, asked: str | None, folder: Path, file: Path, notes: list[str]) -> str:
+    """Return the column with the images' paths: the one asked for, or the usual one whose files are there.
+
+    Raises
+    ------
+    UserError
+        When no column has a usual name, files of another one alone are there, or those of two.
+    """
+    if asked is not None:
+        return column_asked(table, "path", asked, file)
+    usual = usual_columns(table, "path", file)
+    if not usual:
+        raise UserError(
+            f"{file}: no column has a usual name for the path ({', '.join(USUAL['path'])}); "
+            f"say which one it is with {OPTIONS['path']}. It has:\n{described(table)}"
+        )
+    found = _found(folder, table[usual])
+    if not found:
+        others = _found(folder, table.drop(columns=usual))
+        if others:
+            shown = " or ".join(f"--image {column}" for column in others)
+            raise UserError(
+                f"{file}: the files that the column {usual[0]} names, such as {table[usual[0]].iloc[0]}, are not "
+                f"there; those of {', '.join(others)} are. Say {shown}"
+            )
+        return usual[0]
+    if len(set(found.values())) > 1:
+        shown = " or ".join(f"--image {column}" for column in found)
+        raise UserError(f"{file}: the columns {', '.join(found)} name files that are there; say {shown}")
+    chosen = next(iter(found))
+    if chosen != usual[0]:
+        notes.append(f"the images are those of the column {chosen}: files that {usual[0]} names are not there")
+    return chosen
+
+
+def _found(folder: Path, table: pd.DataFrame) -> dict[str, tuple[Path, ...]]:
+    """Return where the first images of each column are, of those columns whose are; as written, if any's are so."""
+    some = {column: table[column].iloc[:SOME].tolist() for column in table}
+    first = {
+        column: _cleaned(folder, cells)
+        for column, cells in some.items()
+        if all(suffix_of(cell) in IMAGE_SUFFIXES for cell in cells)
+    }
+    shorter = {column: _without_prefix(folder, paths) for column, paths in first.items()}
+    for paths in (first, shorter):
+        found = {column: (bases[0], own) for column, own in paths.items() if (bases := _bases(folder, own))}
+        if found:
+            return {column: tuple(base / path for path in own) for column, (base, own) in found.items()}
+    return {}
+
+
+def locate(
+    folder: Path, paths: Sequence[str], file: Path, images: str | None = None, split: str | None = None
+) -> Located:
+    """Return where the images of a table lie.
+
+    Parameters
+    ----------
+    folder
+        What is searched: the data set's folder, or that of the table.
+    images
+        The folder in it that paths start from, where that was said.
+    split
+        Of two folders that both have the images, the one with this split's name is meant.
+
+    Raises
+    ------
+    UserError
+        When images are missing, or lie in two folders with the same names.
+    """
+    empty = next((row for row, path in enumerate(paths) if not path), None)
+    if empty is not None:
+        raise UserError(f"{file}: row {empty + 2}: the cell of its image is empty; fill it in, or remove the row")
+    cleaned = _cleaned(folder, paths)
+    outside = next((path for path in cleaned if ".." in path.split("/")), None)
+    if images is not None:
+        if not (folder / images).is_dir():
+            raise UserError(f"--images {images}: no such folder in {folder}")
+        bases = [folder / images]
+    else:
+        bases = _bases(folder, cleaned) if outside is None else []
+    if not bases and outside is None:
+        shorter = _without_prefix(folder, cleaned)
+        if shorter:
+            cleaned, bases = shorter, _bases(folder, shorter)
+    outside = outside or next((path for path in cleaned if path.startswith("/") and not bases), None)
+    if outside is not None:
+        raise UserError(f"{file}: {outside}: paths must be relative to {folder} or a folder in it, and stay inside")
+    complete = [base for base in bases if None not in as_on_disk(base, cleaned)]
+    if complete:
+        base = _one(complete, folder, cleaned[0], file, split)
+    elif images is None and (spread := _spread(folder, cleaned, file)):
+        base, cleaned = folder, spread
+    else:
+        _tell_missing(folder, bases, cleaned, file)
+    other = next((path for path in cleaned if suffix_of(path) not in IMAGE_SUFFIXES), None)
+    if other:
+        raise UserError(f"{file}: {other}: the names of images end in {', '.join(sorted(IMAGE_SUFFIXES))}")
+    return Located("" if base == folder else base.relative_to(folder).as_posix(), cleaned)
+
+
+def _cleaned(folder: Path, paths: Sequence[str]) -> list[str]:
+    """Return paths with slashes and without ``./``; relative to the folder where they are whole paths into it."""
+    home = folder.resolve()
+    cleaned = []
+    for path in paths:
+        # a name may have a backslash in it, though hardly on purpose
+        plain = PurePosixPath(path if "\\" not in path or (folder / path).is_file() else path.replace("\\", "/"))
+        cleaned.append((plain.relative_to(home) if plain.is_relative_to(home) else plain).as_posix())
+    return cleaned
+
+
+def _bases(folder: Path, paths: Sequence[str]) -> list[Path]:
+    """Return the folders, up to two levels below, that have the most of the first images; the highest ones."""
+    first = [path for path in paths[:SOME] if not path.startswith("/")]
+    best: list[Path] = []
+    most, bases = 0, [folder]
+    for _ in range(3):
+        counts = {base: sum(own is not None for own in as_on_disk(base, first)) for base in bases}
+        if max(counts.values(), default=0) > most:
+            most = max(counts.values())
+            best = [base for base, count in counts.items() if count == most]
+        if most == len(first):
+            break
+        bases = [inner for base in bases for inner in subfolders(base)]
+    return best
+
+
+def _without_prefix(folder: Path, paths: Sequence[str]) -> list[str]:
+    """Return paths without the folders that all begin with and that are not there; nothing if no image is found so."""
+    parts = [PurePosixPath(path).parts for path in paths]
+    shared = 0
+    while all(len(own) > shared + 1 and own[shared] == parts[0][shared] for own in parts):
+        shared += 1
+    for count in range(1, shared + 1):
+        shorter = ["/".join(own[count:]) for own in parts]
+        if _bases(folder, shorter):
+            return shorter
+    return []
+
+
+def _one(bases: list[Path], folder: Path, path: str, file: Path, split: str | None) -> Path:
+    """Return the folder that the paths start from, of those that have all images."""
+    if len(bases) > 1 and split is not None:
+        bases = [base for base in bases if split_of(base.name) == split] or bases
+    if len(bases) > 1:
+        bases = [base for base in bases if base.name.lower() in USUAL_FOLDERS] or bases
+    if len(bases) > 1:
+        shown = " or ".join(f"--images {base.relative_to(folder).as_posix()}" for base in bases)
+        raise UserError(
+            f"{file}: {path} and all others are in several folders; say which one has the images: {shown}, or write "
+            "the folder into each path"
+        )
+    return bases[0]
+
+
+def _tell_missing(folder: Path, bases: list[Path], paths: list[str], file: Path) -> NoReturn:
+    first, hint = paths[0], ""
+    if bases:
+        missing = [path for path, own in zip(paths, as_on_disk(bases[0], paths), strict=True) if own is None]
+        raise UserError(f"{file}: {len(missing)} of its {len(paths)} images are not in {bases[0]}, first {missing[0]}")
+    if suffix_of(first) not in IMAGE_SUFFIXES:
+        hint = "; is it the right column? --image names another"
+        if near := next((own for own in list_files(folder).files if Path(own).stem == Path(first).name), None):
+            hint = f", but {folder / near} is: write the endings into the table"
+    raise UserError(f"{file}: its image {first} is not in {folder} or in a folder of it{hint}")
+
+
+def _spread(folder: Path, paths: Sequence[str], file: Path) -> list[str]:
+    """Return the paths of images that lie in several folders below, each once; nothing when one is not there."""
+    there: dict[str, list[str]] = {}
+    for name in list_files(folder).files:
+        there.setdefault(PurePosixPath(name).name, []).append(name)
+    found = []
+    for path in paths:
+        ends = [own for own in there.get(PurePosixPath(path).name, []) if f"/{own}".endswith(f"/{path}")]
+        if not ends:
+            return []
+        if len(ends) > 1:
+            raise UserError(
+                f"{file}: {path} is in several folders ({', '.join(ends[:3])}); write its folder into the path"
+            )
+        found += ends
+    return found

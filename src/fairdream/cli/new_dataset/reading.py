@@ -1,0 +1,137 @@
+"""One table, read as a run will read it, or refused: pandas would take much for a table without a word.
+
+What is meant for certain is mended (blanks around cells, rows without anything): `Read.changes` says what, and the
+caller writes a table of FairDream's own.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairdream.cli.new_dataset.columns import MOST_VALUES
+from fairdream.cli.new_dataset.parquet import class_name, class_names
+from fairdream.data.index import as_text, read_table
+from fairdream.data.listing import suffix_of
+from fairdream.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
+
+
+@dataclass
+class Read:
+    """A table of text.
+
+    Attributes
+    ----------
+    file
+        What messages call it.
+    table
+        Its cells; columns of lists and of bytes are not among them.
+    original
+        The table as a run would read this file; ``None`` where it is none that a run could read, or several.
+    changes
+        What `table` has otherwise, in words.
+    nested
+        Columns whose cells are lists or the like.
+    path
+        The column with the images' paths from the data set's folder, where that is known.
+    """
+
+    file: Path
+    table: pd.DataFrame
+    original: pd.DataFrame | None = None
+    changes: list[str] = field(default_factory=list)
+    nested: list[str] = field(default_factory=list)
+    path: str | None = None
+
+
+def read(file: Path) -> Read:
+    """Read a table.
+
+    Raises
+    ------
+    UserError
+        When it cannot be read, or not without a doubt: two columns of one name, rows wider than the header, another
+        mark between the cells.
+    """
+    raw = read_table(file)
+    if suffix_of(file.name) in SEPARATORS:
+        _check_text(file, raw)
+    _check_doubled(file, list(raw.columns))
+    nested = [name for name in raw if raw[name].map(_is_nested).any()]
+    original = raw.drop(columns=nested).apply(as_text)
+    if any(name is not None for name in raw.index.names):  # Parquet may keep a column as pandas' index
+        raw = raw.reset_index()
+    # a row's number, as pandas writes it, is no property of an image
+    numbers = [name for name in raw if not str(name).strip() or str(name).startswith("Unnamed: ")]
+    table = raw.drop(columns=[*nested, *numbers])
+    found = Read(file, table.set_axis([str(name).strip() for name in table], axis=1), original, [], nested)
+    if suffix_of(file.name) == ".parquet":
+        _name_classes(found)
+    found.table = found.table.apply(as_text)
+    _strip(found.table)
+    empty = (found.table == "").all(axis=1)
+    if empty.any():
+        found.table = found.table[~empty].reset_index(drop=True)
+        found.changes.append(f"without {empty.sum()} row(s) of nothing")
+    if found.table.empty:
+        raise UserError(f"{file}: it has no rows")
+    return found
+
+
+def _check_doubled(file: Path, names: list[Any]) -> None:
+    """Stop where two columns have one name: pandas would rename one of them."""
+    bare = [str(name).strip() for name in names if str(name).strip()]
+    if doubled := sorted({name for name in bare if bare.count(name) > 1}):
+        raise UserError(f"{file}: two columns are called {', '.join(map(repr, doubled))}; rename one of them")
+
+
+def _name_classes(found: Read) -> None:
+    """Write the names of `ClassLabel` columns for their numbers."""
+    import pandas as pd
+
+    for name, names in class_names(found.file).items():
+        if name in found.table:
+            own = [class_name(value, names, name, found.file) for value in found.table[name]]
+            found.table[name] = pd.Series(own, dtype=object)
+            found.changes.append(f"with the names of the classes of {name}")
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, (bytes, dict, list, tuple)) or (hasattr(value, "shape") and value.shape != ())
+
+
+def _check_text(file: Path, raw: pd.DataFrame) -> None:
+    """Stop where a text table is not what pandas takes it for."""
+    import pandas as pd
+
+    separator = SEPARATORS[suffix_of(file.name)]
+    with file.open(encoding="utf-8-sig", newline="") as lines:
+        header = next(csv.reader(lines, delimiter=separator), [])
+    first = separator.join(header)
+    if first.lower().startswith("sep="):
+        raise UserError(f"{file}: its first line is {first!r}, which Excel alone understands; save it without")
+    if len(header) == 1 and (other := next((mark for mark in ";\t|," if mark != separator and mark in first), None)):
+        ought = "tabs" if separator == "\t" else "commas"
+        raise UserError(f"{file}: it has one column, {first!r}, as it is written with {other!r}; save it with {ought}")
+    _check_doubled(file, header)
+    if not isinstance(raw.index, pd.RangeIndex):
+        raise UserError(
+            f"{file}: its rows have more cells than its first line has names ({', '.join(header)}); name each column, "
+            "or remove the marks at the ends of the rows"
+        )
+
+
+def _strip(table: pd.DataFrame) -> None:
+    """Take away blanks around cells, but where two classes would become one: `named_values` asks about them."""
+    for name in table:
+        bare = table[name].str.strip()
+        filled = bare != ""
+        if bare[filled].nunique() == table.loc[filled, name].nunique() or bare.nunique() > MOST_VALUES:
+            table[name] = bare

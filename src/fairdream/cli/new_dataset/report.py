@@ -1,0 +1,37 @@
+"""What `fairdream new-dataset` prints: the groups, what was assumed, and what to run next."""
+
+from __future__ import annotations
+
+import shutil
+
+from fairdream.cli.new_dataset.split_words import SPLITS
+from fairdream.data.groups import aligned_groups
+
+
+def report(name: str, counts: dict[str, dict[str, int]], swapped: list[str], notes: list[str]) -> str:
+    """Return the groups as a table, if there are any, the notes and what to run next."""
+    lines = [*_groups(counts, swapped), ""] if counts else [""]
+    untested = [group for group, count in counts.items() if not count["test"]]
+    if untested:
+        notes = [*notes, f"no test image of {', '.join(untested)}: no accuracy will tell of it"]
+    lines += [*(f"Note: {note}." for note in notes), ""] if notes else []
+    command = "fairdream" if shutil.which("fairdream") else ".venv/bin/fairdream"  # the environment may be inactive
+    lines += [
+        "Next, after a look at the words under `labels`, `attributes` and `prompts`:",
+        f"  {command} audit {name}    # how biased they are, which method fits; opens every image once",
+        f"  {command} trial {name}    # a small run first, on tiny models: minutes on a CPU",
+        f"  {command} plan {name}     # every job, and the hours, before they are spent",
+        f"  {command} run {name}      # the run",
+        f"  {command} report {name}   # all of it in one HTML file",
+    ]
+    return "\n".join(lines)
+
+
+def _groups(counts: dict[str, dict[str, int]], swapped: list[str]) -> list[str]:
+    aligned = aligned_groups({group: count["train"] for group, count in counts.items()}).values()
+    width = max(len("group"), *map(len, counts))
+    lines = ["", f"{'group':{width}}  " + "  ".join(f"{split:>10}" for split in SPLITS)]
+    for group, count in counts.items():
+        role = "goes with its class" if group in aligned else "drawn by the swap" * (group in swapped)
+        lines.append(f"{group:{width}}  " + "  ".join(f"{count[split]:>10}" for split in SPLITS) + f"  {role}".rstrip())
+    return lines

@@ -1,0 +1,136 @@
+"""Reading images the same way everywhere, and the Parquet form in which synthetic ones are kept.
+
+A shard's column `image` is a struct ``{bytes, path}``, which pandas and pyarrow read, and
+Hugging Face `datasets` reads as images.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fairdream.errors import UserError
+from fairdream.runtime.files import atomic
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+# Images are compressed already; small row groups let a reader take a few.
+ROW_GROUP = 100
+# Pillow warns from here on, and refuses twice as many: a small file can unfold to more than the memory holds.
+MAX_PIXELS = 89_478_485
+
+
+class StoredImage(bytes):
+    """An image's bytes that know which shard and row they come from."""
+
+    origin: str = "a stored image"
+
+
+def open_rgb(source: str | Path | bytes) -> Image.Image:
+    """Return an image as 8-bit RGB, turned as its EXIF orientation says.
+
+    Of an animation it is the first frame. Of 16 bits the upper eight stay. What is transparent lies on white, as on a
+    page: the colours that a file hides under it are anything.
+
+    Raises
+    ------
+    UserError
+        When the file is missing, no readable image, or larger than `MAX_PIXELS`; the message names it.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}; make it smaller")
+            return _as_rgb(ImageOps.exif_transpose(image))
+    except Exception as error:  # a decoder raises whatever a broken file leads it to
+        name = getattr(source, "origin", StoredImage.origin) if isinstance(source, bytes) else source
+        raise UserError(f"{name}: {error}") from None
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    """Return an image of any mode in 8-bit RGB."""
+    import numpy as np
+    from PIL import Image
+
+    if image.mode.startswith("I;16"):
+        # Pillow would clip at 255, which leaves a white picture
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError("its pixels are numbers of 32 bits without a known range; save it with 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def encode_png(image: Image.Image) -> bytes:
+    """Return the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def write_shard(path: str | Path, rows: Sequence[dict[str, Any]], metadata: dict[str, str]) -> None:
+    """Write image rows (`image` as PNG bytes, `id`, and plain columns) as a Parquet shard."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    image_type = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    columns["image"] = [{"bytes": row["image"], "path": f"{row['id'].replace('/', '_')}.png"} for row in rows]
+    table = pa.table(
+        {n: pa.array(values, type=image_type if n == "image" else None) for n, values in columns.items()}
+    ).replace_schema_metadata({"huggingface": '{"info": {"features": {"image": {"_type": "Image"}}}}', **metadata})
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="none", row_group_size=ROW_GROUP)
+
+
+def merge_shards(parts: Sequence[str | Path], path: str | Path, metadata: dict[str, str]) -> None:
+    """Write the rows of shards one after the other as one, the same file as `write_shard` makes of them all.
+
+    A row group of images is in memory at a time.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(parts[0])
+    schema = schema.with_metadata({**(schema.metadata or {}), **metadata})
+    with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="none") as writer:
+        waiting = schema.empty_table()
+        for part in parts:
+            with pq.ParquetFile(part) as file:
+                for batch in file.iter_batches(batch_size=ROW_GROUP):
+                    rows = pa.Table.from_batches([batch]).replace_schema_metadata(schema.metadata)
+                    waiting = pa.concat_tables([waiting, rows])
+                    if len(waiting) >= ROW_GROUP:
+                        writer.write_table(waiting.slice(0, ROW_GROUP))
+                        waiting = waiting.slice(ROW_GROUP)
+        if len(waiting):
+            writer.write_table(waiting)
+
+
+def iter_pngs(path: str | Path) -> Iterator[tuple[str, bytes]]:
+    """Yield id and PNG bytes of a shard's images; a row group is in memory at a time.
+
+    The bytes are a `StoredImage`, so that a broken one is named.
+    """
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=ROW_GROUP, columns=["id", "image"]):
+            images = batch.column("image").field("bytes")
+            for name, png in zip(batch.column("id"), images, strict=True):
+                stored = StoredImage(png.as_py())
+                stored.origin = f"{path}, image {name}; delete this file to have it made anew"
+                yield name.as_py(), stored
+
+
+def read_pngs(path: str | Path) -> dict[str, bytes]:
+    """Return the PNG bytes of a shard's images by id."""
+    return dict(iter_pngs(path))

@@ -1,0 +1,1 @@
+"""Subjects to synthetic images: the images that each adapter learns, its training, and what it draws."""

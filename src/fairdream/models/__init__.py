@@ -1,0 +1,1 @@
+"""Pretrained weights: where they come from, which they are, and the device that they run on."""

@@ -1,0 +1,25 @@
+"""All that is found wrong with a configuration where a run starts: without any data, before the first job.
+
+What needs no library stands in `fairdream.planning.plan`, and is checked wherever the workflow is parsed.
+"""
+
+from __future__ import annotations
+
+from fairdream.config import library_names
+from fairdream.config.root import Config
+from fairdream.planning import noise_schedules, plan, prompts, tokens
+
+
+def check(config: Config) -> None:
+    """Stop at the first thing that would end a job, or let it make something else than was asked for.
+
+    Raises
+    ------
+    UserError
+        Names the key, the value and what to do.
+    """
+    plan.check_plan(config)
+    library_names.check_names(config)
+    noise_schedules.check_steps(config)
+    prompts.check_distinct(config)
+    tokens.check_lengths(config)

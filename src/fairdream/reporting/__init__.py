@@ -1,0 +1,1 @@
+"""Tables, figures, pages, cards and records of a run."""
