@@ -17,6 +17,7 @@ from typing import Any
 
 from fairdream.cli import run_snakemake
 from fairdream.planning import params
+from fairdream.planning.cautions import cautions
 from fairdream.planning.dag_timeline import FOLLOWS, Job, expected_of, in_turns, needs_of, only, wall_time
 from fairdream.planning.job_rates import Rates, work
 from fairdream.runtime import run_snapshot
@@ -235,3 +236,6 @@ def show(arguments: list[str]) -> None:
         jobs = jobs_of(listener, (parsed.groups or {}) if cluster else {})
         members = {job.group: parsed.group_components.get(parsed.groups[job.rule], 1) for job in jobs if job.group}
         print(tell(jobs, cluster, int(cores), members))
+        if any(job.rule in ("finetune", "generate") for job in jobs):
+            for caution in cautions(run_snapshot.parsed()):
+                print(f"\n{caution}")
