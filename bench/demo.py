@@ -37,7 +37,7 @@ def work_of(log: Path) -> float | None:
 
 
 def main() -> None:
-    """Print a line a rule and the sums."""
+    """Print one line per rule and the sums."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, nargs="?", default=Path("results/demo"))
     parser.add_argument("--log", type=Path, help="Snakemake's log; none: the last one with jobs")

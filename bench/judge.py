@@ -3,7 +3,7 @@
 A judge network is trained on group-balanced real waterdigits (the digits of the train and validation splits, each on
 both backgrounds) and on as many rendered digits as tiny-sd learnt from, so that it reads both styles: one trained on
 real images alone misreads renders of known content, above all in dark ink. What it makes of unseen images of both
-kinds is printed first. It then gives, for a folder of images or for a pipeline, a line a group:
+kinds is printed first. It then gives, for a folder of images or for a pipeline, one line per group:
 
 - the share of images in which it sees the asked class and the asked background;
 - the kernel distance (KID, Bińkowski et al. 2018: unbiased, cubic kernel) between its penultimate features of these
@@ -185,7 +185,7 @@ def load_real(real: Path, label: str, attribute: str) -> torch.Tensor:
 
 
 def report(judge: Judge, real: Path, groups: dict[tuple[str, str], torch.Tensor]) -> None:
-    """Print a line a group: images, class share, background share, kernel distance to the real test images."""
+    """Print one line per group: images, class share, background share, kernel distance to the real test images."""
     print(f"{'group':12} {'images':>6} {'class %':>8} {'backgr. %':>9} {'KID':>9}")
     for (label, attribute), images in groups.items():
         features, labels, attributes = judge.look(images)

@@ -92,7 +92,7 @@ def measure(option: Option, method: str, folder: Path) -> list[str]:
 
 
 def main() -> None:
-    """Print a row an option."""
+    """Print one row per option."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", default="dreambooth")
     own = parser.parse_args()

@@ -70,7 +70,7 @@ def rows(bias: Path) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 
 def main() -> None:
-    """Print one line a method and class."""
+    """Print one line per method and class."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bias", type=Path, help="folder of one data set at one bias")
     arguments = parser.parse_args()

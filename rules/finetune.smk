@@ -1,4 +1,4 @@
-# One adapter a subject. A job trains its own together with those of its mates that are missing, see
+# One adapter per subject. A job trains its own together with those of its mates that are missing, see
 # src/fairdream/diffusion/finetune.py; what it trains beside its own is no param, so a pool makes nothing stale. One at a time is
 # what a CPU repeats to the bit, whatever was killed; profiles/slurm has the pools of GPUs.
 

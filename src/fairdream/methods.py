@@ -104,12 +104,12 @@ METHODS: dict[str, Method] = {
     ),
     "vanilla": Method("Vanilla SD", synthetic=True),
     "lora": Method("LoRA-finetuning", synthetic=True, subjects="group", sample="smallest"),
-    "dreambooth": Method("Dreambooth", synthetic=True, subjects="group", sample="capped", token=True),
-    "clustered_dreambooth": Method("Clustered Dreambooth", synthetic=True, subjects="cluster", token=True),
+    "dreambooth": Method("DreamBooth", synthetic=True, subjects="group", sample="capped", token=True),
+    "clustered_dreambooth": Method("Clustered DreamBooth", synthetic=True, subjects="cluster", token=True),
     "gdro": _real("GDRO", "gdro", "group", "stage1_only", reimplemented=True),
     "self": _real("SELF", "ce", "class", "self", checkpoints=True, reimplemented=True),
     "clustered_dreambooth_gdro": Method(
-        "Clustered Dreambooth + GDRO",
+        "Clustered DreamBooth + GDRO",
         synthetic=True,
         subjects="cluster",
         token=True,
@@ -128,7 +128,7 @@ METHODS: dict[str, Method] = {
         beyond=True,
     ),
     "dreambooth_mirrored": Method(
-        "Dreambooth, mirrored",
+        "DreamBooth, mirrored",
         synthetic=True,
         subjects="group",
         token=True,
@@ -137,7 +137,7 @@ METHODS: dict[str, Method] = {
         beyond=True,
     ),
     "clustered_dreambooth_mirrored": Method(
-        "Clustered Dreambooth, mirrored",
+        "Clustered DreamBooth, mirrored",
         synthetic=True,
         subjects="cluster",
         token=True,

@@ -1,4 +1,4 @@
-"""A run at a glance: ``--logger fairdream`` adds a line a minute to what Snakemake prints.
+"""A run at a glance: ``--logger fairdream`` adds one line per minute to what Snakemake prints.
 
     [14:05] 133 of 313 jobs done, 2 running, 178 waiting, 0 failed; about 6 min left: finetune 12/30 (2 running), …
 

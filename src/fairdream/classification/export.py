@@ -36,7 +36,7 @@ def export(weights: list[str], metrics: list[str], model: str, settings: str, ca
     Parameters
     ----------
     weights, metrics
-        One file a seed, in the same order.
+        One file per seed, in the same order.
     model, settings, card
         Outputs, in one folder.
     """

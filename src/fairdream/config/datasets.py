@@ -10,7 +10,7 @@ from fairdream.config.base import Count, Folder, GroupSize, Name, Ratio, Section
 
 
 class Table(Section):
-    """A table of images: one row an image."""
+    """A table of images: one row per image."""
 
     file: str = Field(description="CSV, TSV, JSON Lines or Parquet file, relative to the data set's folder.")
     path: str = Field("path", description="Column with the image's path, relative to `images`.")

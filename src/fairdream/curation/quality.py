@@ -160,7 +160,7 @@ def clip_score(label: np.ndarray, centroid: np.ndarray, alpha: float, standardiz
 
 
 def _synthetic(images: list[str], scores: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Return a row an image, with its defects, and the embeddings (n, d)."""
+    """Return one row per image, with its defects, and the embeddings (n, d)."""
     import numpy as np
     import pandas as pd
     import pyarrow.parquet as pq
@@ -194,7 +194,7 @@ def _real(index: str, embeddings: str) -> tuple[pd.DataFrame, np.ndarray]:
 
 
 def _near(copies: str) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Return a row an image with its closest training image, and the limits over which the two are near copies."""
+    """Return one row per image with its closest training image, and the limits over which the two are near copies."""
     import pyarrow.parquet as pq
 
     stored = pq.read_table(copies)

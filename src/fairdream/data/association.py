@@ -12,6 +12,15 @@ if TYPE_CHECKING:
 NEGLIGIBLE = 0.1  # Cohen's bound of a small effect (w = 0.1; for two labels or two attributes w is Cramér's V)
 
 
+# Cohen's bounds of a small, a medium and a large effect w (1988, p. 227).
+STRENGTHS = {NEGLIGIBLE: "hardly", 0.3: "weakly", 0.5: "moderately"}
+
+
+def strength(cramers_v: float) -> str:
+    """Return a word for Cramér's V, by Cohen's bounds of an effect."""
+    return next((word for below, word in STRENGTHS.items() if cramers_v < below), "strongly")
+
+
 def measure(train: pd.Series, aligned: dict[str, str]) -> dict[str, Any]:
     """Return how label and attribute hang together in a training set.
 

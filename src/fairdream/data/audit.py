@@ -43,7 +43,7 @@ def audit(splits: list[str], groups: str, association: str, markdown: str, figur
     splits
         The split of each bias of `config.biases`, in that order.
     groups, association
-        Outputs: a CSV row a bias and group; a CSV row a bias.
+        Outputs: one CSV row per bias and group; one CSV row per bias.
     """
     import pandas as pd
 
@@ -75,7 +75,7 @@ def audit(splits: list[str], groups: str, association: str, markdown: str, figur
     for path, content in ((groups, table), (association, pd.DataFrame(measures))):
         with atomic(path) as temporary:
             content.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
-    text = "\n".join([f"# Is {config.dataset} biased?\n", *texts])
+    text = "\n".join([f"# {config.dataset}: are class and attribute associated?\n", *texts])
     write_text(markdown, text)
     LOGGER.info("%s", text)
     draw_audit(table, figure)
@@ -155,7 +155,7 @@ def suggest(bias: str, train: pd.Series, cramers_v: float, config: AuditJob) -> 
             reason += f". {', '.join(swapped)}: too few images for an adapter, so a swap of prompts draws them"
             beside = [own for own in config.methods if own["kind"] == "mirrored"]
         elif train.min() >= config.small_group:
-            reason += f". {told['title']} draws no image and had {PAPER['groups'][severe]} there: run it too"
+            reason += f". {told['title']} generates no image and had {PAPER['groups'][severe]} there: run it first"
             beside = [told]
     return {
         "k": k,

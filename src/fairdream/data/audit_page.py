@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fairdream.data.association import NEGLIGIBLE
+from fairdream.data.association import strength
 from fairdream.data.groups import label_of
 from fairdream.runtime.files import atomic
 
@@ -43,11 +43,10 @@ def audit_page(
         methods.append([method["name"], advised, *(verdicts[method["name"]][name] for name in counts.index)])
         reasons.setdefault(method["why"], []).append(method["name"])
     small = [f"{name} {n}" for name, n in counts["test"].items() if n < config.small_group]
-    biased = found["cramers_v"] >= NEGLIGIBLE
     lines = [
-        f"## Bias {bias}: {'yes' if biased else 'hardly'}\n",
-        f"Label and attribute {'go' if biased else 'hardly go'} together: {found['bias_ratio']:.1%} of the training "
-        "images have the attribute that goes with their class.\n",
+        f"## Bias level {bias}: class and attribute are {strength(found['cramers_v'])} associated "
+        f"(V = {found['cramers_v']:.2f})\n",
+        f"{found['bias_ratio']:.1%} of the training images have the attribute that goes with their class.\n",
         _table(groups, right=range(2, 7)),
         f"\n- Cramér's V of label and attribute: {found['cramers_v']:.3f} (0: independent, 1: one tells the other; "
         f"chi² test: p {_p_value(found['p_value'])}).",
@@ -95,7 +94,7 @@ def _table(rows: list[list[str]], right: Any) -> str:
 
 
 def draw_audit(table: pd.DataFrame, figure: str) -> None:
-    """Draw the training images of each group, a bar a bias, on a logarithmic axis."""
+    """Draw the training images of each group, one bar per bias, on a logarithmic axis."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -149,7 +149,7 @@ def plan(parity: np.ndarray, rng: np.random.Generator) -> list[tuple[int, str, s
     Returns
     -------
     list of tuple
-        Digit index, attribute and split, a row an image, ordered by split and digit.
+        Digit index, attribute and split, one row per image, ordered by split and digit.
     """
     rows = []
     for value, label in enumerate(LABELS):

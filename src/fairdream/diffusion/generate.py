@@ -54,7 +54,7 @@ def generate(
     adapter
         The subject's adapter; ``None``: the base model as it is.
     images
-        Output: a Parquet shard, one row an image.
+        Output: a Parquet shard, one row per image.
     shard
         ``start-stop``: the range of the subject's images.
     store

@@ -4,8 +4,8 @@ Notable choices:
 
 - A batch holds the images of adapter 0, then those of adapter 1, and so on, as many of each. No layer of the UNet mixes
   the images of a batch, so no adapter sees another's.
-- Weights, gradients and AdamW's moments are one matrix each, a row an adapter; the layers' weights are views of it. So
-  clipping and the update are a handful of operations whatever the number of layers, and a row is all there is to save.
+- Weights, gradients and AdamW's moments are one matrix each, one row per adapter; the layers' weights are views of it.
+  So clipping and the update are a handful of operations whatever the number of layers, and a row is all that is saved.
 - Projections that read the same input (query, key and value of a self-attention; key and value of a cross-attention)
   are one layer, where all of them have adapters: a step of few images is bounded by the number of operations.
 - The formulas are peft's LoRA (Hu et al. 2021, eq. 3: W x + alpha / r B A x; B a 1 x 1 convolution where W is one) and
@@ -130,7 +130,7 @@ class Pool:
                 first += [matrix.flatten() for matrix in (*a, *b)]
         device = next(unet.parameters()).device
         weights = torch.cat(first).to(device).repeat(n, 1)
-        self.state = {  # a row an adapter; float32 whatever the base's type
+        self.state = {  # one row per adapter; float32 whatever the base's type
             "weight": weights,
             "exp_avg": torch.zeros_like(weights),
             "exp_avg_sq": torch.zeros_like(weights),
@@ -173,7 +173,7 @@ class Pool:
         """Add up the gradients of each adapter's loss (n,)."""
         scale = self.state["scale"][:, 0] if "scale" in self.state else 1.0
         with warnings.catch_warnings():
-            # a row an adapter is the layout that is wanted: the gradients are added in place, into one matrix
+            # one row per adapter is the layout that is wanted: the gradients are added in place, into one matrix
             warnings.filterwarnings("ignore", message="grad and param do not obey")
             (losses * scale).sum().backward()
 

@@ -27,7 +27,7 @@ def subjects(
     n_init: int,
     seed: int,
 ) -> None:
-    """Write one member file a subject beside `index`, and `index` itself, which lists them.
+    """Write one member file per subject beside `index`, and `index` itself, which lists them.
 
     Member files hold sorted images and nothing that changes by itself, and one that would not change is left alone:
     Snakemake compares them by content, so only adapters whose images changed are trained again.

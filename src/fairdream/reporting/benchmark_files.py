@@ -1,4 +1,4 @@
-"""Snakemake's extended benchmark files: a line a run of a job, the last of which is the one that counts."""
+"""Snakemake's extended benchmark files: one line per run of a job, the last of which is the one that counts."""
 
 from __future__ import annotations
 

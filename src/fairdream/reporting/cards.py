@@ -42,7 +42,7 @@ class ImagesCardJob(CardJob):
 
 
 def adapters_card(adapters: list[str], card: str, config: AdaptersCardJob) -> None:
-    """Write the card of a method's adapters: one folder a subject, as `load_lora_weights` takes it.
+    """Write the card of a method's adapters: one folder per subject, as `load_lora_weights` takes it.
 
     Parameters
     ----------

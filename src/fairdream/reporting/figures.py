@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def bias_curves(table: str, figure: str) -> None:
-    """Draw WGA and AGA of Table 1 against the bias: a line a method with a band of one deviation over the seeds.
+    """Draw WGA and AGA of Table 1 against the bias: one line per method with a band of one deviation over the seeds.
 
     Biases stand at equal distances in their order, `original` first: ratios such as 0.99 and 0.999 would lie on top
     of each other.

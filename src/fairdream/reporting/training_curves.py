@@ -10,7 +10,7 @@ SMOOTH = 5  # rows of a history that a point is the mean of: ten steps each
 
 
 def training_curves(histories: list[str], figure: str) -> None:
-    """Draw the loss of all adapters of a method, a panel a group and a line an adapter.
+    """Draw the loss of all adapters of a method, one panel per group and one line per adapter.
 
     The loss of a denoising step depends far more on the step's random time than on the adapter, so lines are running
     means; they tell whether a training went wrong, not which adapter draws the better images.

@@ -176,6 +176,6 @@ def test_the_page_and_tables_of_three_labels_and_two_attributes(tmp_path):
         cramers_v([[400, 30], [70, 500], [90, 110]]), abs=1e-5
     )
     page = out[2].read_text()
-    assert "Bias 0.999" in page
+    assert "Bias level 0.999" in page
     assert "p-y" in page.partition("Test groups of fewer")[2]
     assert out[3].stat().st_size > 5_000

@@ -171,7 +171,7 @@ def test_the_example_of_the_card_draws_with_the_adapter(base):
     place = base / "cards/even-land" / WEIGHTS
     place.parent.mkdir(parents=True)
     shutil.copy(base / "adapter" / WEIGHTS, place)
-    words = {"base": str(MODEL), "revision": None, "dataset": "digits", "bias": "0.999", "method": "Dreambooth"}
+    words = {"base": str(MODEL), "revision": None, "dataset": "digits", "bias": "0.999", "method": "DreamBooth"}
     config = AdaptersCardJob(**words, origin="here", adapter_scale=0.5)
     adapters_card([str(place)], str(base / "cards/README.md"), config)
     front, text = (base / "cards/README.md").read_text().removeprefix("---\n").split("---\n", 1)

@@ -85,7 +85,7 @@ def test_best_and_second_are_marked_among_the_rows_with_synthetic_data(tmp_path,
     markdown = run(tmp_path, metrics)[1]
     assert cells(markdown, "faces", "ERM")[0] == "92.0 ± 1.6"
     assert cells(markdown, "faces", "LoRA-finetuning")[0] == "**72.0 ± 2.8**"
-    assert cells(markdown, "faces", "Dreambooth")[0] == "<u>61.0 ± 0.8</u>"
+    assert cells(markdown, "faces", "DreamBooth")[0] == "<u>61.0 ± 0.8</u>"
     assert cells(markdown, "faces", "Vanilla SD")[0] == "52.0 ± 2.2"
     assert cells(markdown, "faces", "LoRA-finetuning")[4] == "**66.5**"
     # a method without a row at a bias has an empty cell
@@ -96,7 +96,7 @@ def test_all_rows_can_be_marked_instead(tmp_path, metrics):
     markdown = run(tmp_path, metrics, mark_all_rows=True)[1]
     assert cells(markdown, "faces", "ERM")[0] == "**92.0 ± 1.6**"
     assert cells(markdown, "faces", "LoRA-finetuning")[0] == "<u>72.0 ± 2.8</u>"
-    assert cells(markdown, "faces", "Dreambooth")[0] == "61.0 ± 0.8"
+    assert cells(markdown, "faces", "DreamBooth")[0] == "61.0 ± 0.8"
     assert "among all rows" in markdown
 
 
@@ -108,7 +108,7 @@ def test_rows_that_print_the_same_are_marked_the_same(tmp_path, metrics):
             Path(path).write_text(json.dumps(content))
     markdown = run(tmp_path, metrics)[1]
     assert cells(markdown, "faces", "LoRA-finetuning")[0] == "**72.0 ± 2.8**"
-    assert cells(markdown, "faces", "Dreambooth")[0] == "**72.0 ± 0.0**"
+    assert cells(markdown, "faces", "DreamBooth")[0] == "**72.0 ± 0.0**"
     assert cells(markdown, "faces", "Vanilla SD")[0] == "52.0 ± 2.2"
 
 

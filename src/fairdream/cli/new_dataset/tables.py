@@ -85,7 +85,7 @@ def _without_tables(found: Listing, image: str | None, notes: list[str]) -> Read
         return _as_one(folder, _of_splits(folder, inner, notes), image, notes)
     if any(listing.suffix_of(name) == ".arrow" for name in found.files):
         raise UserError(
-            f"{folder}: this was saved with `save_to_disk`; save it as Parquet, a file a split: "
+            f"{folder}: this was saved with `save_to_disk`; save it as Parquet, one file per split: "
             f"`for split, part in datasets.load_from_disk('{folder}').items(): part.to_parquet(f'{{split}}.parquet')`"
         )
     found.files = [name for name in found.files if listing.suffix_of(name) in listing.IMAGE_SUFFIXES]

@@ -19,7 +19,7 @@ DEMO = Path("config/demo.yaml")
 HEADER = """\
 # yaml-language-server: $schema=schema.json
 # A small run, to see that every stage can read {name}: written by `fairdream trial {name}` of the data sets in
-# {own} and the demo's tiny models. Its accuracies say nothing.
+# {own} and the demo's tiny models. Ignore its accuracies.
 """
 SMALL: dict[str, dict[str, Any]] = {
     "finetune": {"steps": 40},
