@@ -23,7 +23,7 @@ for module in repairs.MODULES:
 
 
 def test_snakemake_and_its_executor_are_those_that_the_repairs_were_written_for():
-    code = "from fairdream import repairs; repairs.make(); print({n: r() for n, r in repairs.REPAIRS.items()})"
+    code = "from fairdream.runtime import repairs; repairs.make(); print({n: r() for n, r in repairs.REPAIRS.items()})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", capture_output=True, text=True, check=True)
     assert ast.literal_eval(done.stdout) == dict.fromkeys(repairs.REPAIRS, True)
     assert "left out" not in done.stderr
@@ -63,4 +63,4 @@ def test_every_repair_has_a_row_in_the_table_of_faults():
 
 @pytest.mark.parametrize(("name", "file", "test"), ROWS)
 def test_a_row_names_a_test_that_is_there(name, file, test):
-    assert f"def {test}(" in (ROOT / f"tests/unit/{file}.py").read_text()
+    assert f"def {test}(" in (ROOT / f"tests/unit/runtime/{file}.py").read_text()
