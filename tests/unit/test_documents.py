@@ -88,6 +88,18 @@ def test_every_error_of_the_faq_is_one_that_the_code_says():
         assert re.search(pattern, code), error
 
 
+def test_each_behaviour_of_a_library_names_a_test_and_a_script_that_are_there():
+    page = (ROOT / "docs/behaviour.md").read_text(encoding="utf-8")
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    rows = re.findall(r"^\| (?!what happens|---).+ \| `(\w+)` \|$", page, re.M)
+    assert len(rows) == len(re.findall(r"^\| (?!what happens)", page, re.M))
+    assert [name for name in rows if f"def {name}(" not in tests] == []
+    listed = (ROOT / "findings/README.md").read_text(encoding="utf-8")
+    scripts = {path.name for path in (ROOT / "findings").glob("*.sh")}
+    assert set(re.findall(r"`(?:findings/)?([\w-]+\.sh)`", page)) <= scripts
+    assert set(re.findall(r"^\| `([\w-]+\.sh)`", listed, re.M)) == scripts
+
+
 def test_the_version_stands_in_one_place_and_is_cited():
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert 'dynamic = ["version"]' in project
