@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 )
 @click.version_option(__version__, prog_name="fairdream")
 def app() -> None:
-    r"""Turn a biased image data set into a fairer classifier.
+    """Turn a biased image data set into a fairer classifier.
 
     A first run on data of your own:
 
     \b
       fairdream new-dataset birds --folder birds.zip --label species --attribute place
       fairdream audit birds      # how biased the data are, and which method fits
-      fairdream trial birds      # a small run on tiny models: minutes on a CPU
-      fairdream plan birds       # jobs, hours and disk space, before they are spent
+      fairdream trial birds      # does every stage read your data? tiny models, minutes on a CPU
+      fairdream plan birds       # every job, its hours and disk space, before they are spent
       fairdream run birds
-    """
+    """  # noqa: D301 - click reads the character
 
 
 def _run(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> Run:
@@ -54,7 +54,7 @@ def _run(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
 
 @app.command("new-dataset")
 @click.argument("name")
-@click.option("--folder", type=click.Path(path_type=Path), help="With the images, or a zip or tar of it: or data/NAME.")
+@click.option("--folder", type=click.Path(path_type=Path), help="With the images, or an archive; else data/NAME.")
 @click.option("--table", help="File in the folder, or several by commas; by default the only one there.")
 @click.option("--images", help="Folder that the table's paths start from, where several folders have them.")
 @click.option("--image", "path", metavar="COLUMN", help="Column of the images.")
@@ -65,13 +65,13 @@ def _run(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
 @click.option("--missing", type=click.Choice(["drop", "group"]), help="What to do with images without an attribute.")
 @click.option("--validation", "share_validation", type=float, help="Share of each group, without such a split: 0.1.")
 @click.option("--test", "share_test", type=float, help="The same for the test: 0.2.")
-@click.option("--base", type=click.Path(path_type=Path), default="config.yaml", help="File of the other sections.")
+@click.option("--base", type=click.Path(path_type=Path), default="config.yaml", help="What the rest is taken from.")
 @click.option("--force", is_flag=True, help="Write config/NAME.yaml anew, and keep the old one beside it.")
 def new_dataset(**options: Any) -> None:
     """Write and check a configuration for your own images.
 
     It looks at a folder or archive and its table, prints the groups and what it assumed, and writes config/NAME.yaml,
-    which is yours to edit. An option is needed only where it asks for it.
+    which is yours to edit. Give an option only where the command asks for it.
     """
     from fairdream.cli.new_dataset.create import create
     from fairdream.cli.new_dataset.options import Options
@@ -79,14 +79,23 @@ def new_dataset(**options: Any) -> None:
     create(Options(**options))
 
 
+@app.command()
+@of_a_run(targets=False)
+def audit(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
+    """Show how biased the data are, and which method fits."""
+    from fairdream.cli.audit import show
+
+    show(_run(words, configfiles, profile).arguments())
+
+
 @app.command(context_settings={"ignore_unknown_options": True})
-@click.argument("name", shell_complete=complete_runs)
+@click.argument("name", metavar="RUN", shell_complete=complete_runs)
 @click.argument("words", nargs=-1, metavar="[TARGET]...")
 def trial(name: str, words: tuple[str, ...]) -> None:
-    """Try your data set on tiny models: minutes on a CPU.
+    """Check that every stage reads your data.
 
-    NAME is the run's. Ignore the accuracies of the trial: it only checks that every stage can read your data. A TARGET
-    and what is behind `--` are as for `fairdream run`.
+    It runs the stages on tiny models, minutes on a CPU: ignore its accuracies. RUN is NAME for config/NAME.yaml; a
+    TARGET and what is behind `--` are as for `fairdream run`.
     """
     from fairdream.cli import runs
     from fairdream.cli.new_dataset.trial import write_trial
@@ -102,8 +111,25 @@ def trial(name: str, words: tuple[str, ...]) -> None:
 
 @app.command(context_settings={"ignore_unknown_options": True})
 @of_a_run(targets=True)
+def plan(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
+    """Show what a run would do, why, and what it takes.
+
+    A TARGET and what is behind `--` are as for `fairdream run`.
+    """
+    from fairdream.cli import runs
+    from fairdream.cli.plan import show
+
+    found, targets = runs.find(words, configfiles, profile)
+    show(found.arguments(*targets))
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+@of_a_run(targets=True)
 def run(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
-    """Run it, or resume it: Table 1, or the TARGETs named.
+    """Run or resume a run.
+
+    It goes up to Table 1, or to the TARGETs named. RUN is `demo`, or NAME for config/NAME.yaml; without one it is
+    config.yaml: the paper's, 204 adapters and up to 480,000 images. See `fairdream plan RUN` first.
 
     A TARGET is a file, or one of: tables, figures, audits, audit_data, check_data, fetch_data. What is behind `--` goes
     to Snakemake: `fairdream run birds -- --dry-run`.
@@ -127,29 +153,6 @@ def _execute(run: Run, words: tuple[str, ...]) -> None:
         command = [sys.executable, "-m", "fairdream.runtime.warm_server", *command]
     sys.stdout.flush()
     os.execv(command[0], command)
-
-
-@app.command()
-@of_a_run(targets=False)
-def audit(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
-    """Show how biased the data are, and which method fits."""
-    from fairdream.cli.audit import show
-
-    show(_run(words, configfiles, profile).arguments())
-
-
-@app.command(context_settings={"ignore_unknown_options": True})
-@of_a_run(targets=True)
-def plan(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None) -> None:
-    """Show what a run would do, why, and what it takes.
-
-    A TARGET and what is behind `--` are as for `fairdream run`.
-    """
-    from fairdream.cli import runs
-    from fairdream.cli.plan import show
-
-    found, targets = runs.find(words, configfiles, profile)
-    show(found.arguments(*targets))
 
 
 @app.command()
@@ -240,7 +243,7 @@ def utkface(folder: Path, split: Path | None, seed: int) -> None:
 
 @app.command()
 def schema() -> None:
-    """Write config/schema.json, for editors."""
+    """For maintainers: write config/schema.json."""
     from fairdream.cli.schema import write
 
     click.echo(write())
@@ -248,7 +251,7 @@ def schema() -> None:
 
 @app.command("config-reference")
 def config_reference() -> None:
-    """Write docs/config.md, which lists every key."""
+    """For maintainers: write docs/config.md."""
     from fairdream.cli.config_reference import write
 
     click.echo(write())

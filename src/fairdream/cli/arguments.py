@@ -34,8 +34,8 @@ def of_a_run(targets: bool) -> Callable[[Callable[..., None]], Callable[..., Non
                 "--profile",
                 type=click.Path(),
                 metavar="FOLDER",
-                help="Snakemake's profile; by default profiles/slurm if you edited it and SLURM answers, else "
-                "profiles/local.",
+                help="Snakemake's profile. By default profiles/demo for the demo and trials; else profiles/slurm, if "
+                "you edited it and SLURM answers; else profiles/local.",
             ),
             click.argument("words", nargs=-1, metavar=metavar, shell_complete=complete_runs),
         ]

@@ -154,11 +154,13 @@ def select(config: Config, dataset: str, bias: str, method: str, selection: str)
         return {}
     if selection == "random":
         return {"fraction": values.fraction, "random_seed": config.seed}
-    alpha = dict.fromkeys(plan.groups(config, dataset), percent(selection, "alpha"))
+    groups = plan.groups(config, dataset)
     if selection == "clip":
         swapped = plan.swapped_groups(config, dataset, bias)
         severe = bias != "original" and float(bias) >= config.swap.from_ratio
-        alpha = {group: values.alpha_swapped if severe or group in swapped else values.alpha for group in alpha}
+        alpha = {group: values.alpha_swapped if severe or group in swapped else values.alpha for group in groups}
+    else:
+        alpha = dict.fromkeys(groups, percent(selection, "alpha"))
     return {"alpha": alpha, "fraction": values.fraction, "standardize": values.standardize}
 
 
@@ -211,13 +213,23 @@ def evaluate(config: Config, dataset: str, bias: str, **names: str) -> Values:
 
 
 def percent(name: str, word: str) -> float:
-    """Return the share in a name such as ``alpha25``; 1 where the name is another."""
-    return int(name.removeprefix(word)) / 100 if re.fullmatch(rf"{word}\d+", name) else 1.0
+    """Return the share in a name such as ``alpha25``.
+
+    Raises
+    ------
+    ValueError
+        For any other name: taken for a share of 1, it would run, and be something else than it says.
+    """
+    if not re.fullmatch(rf"{word}\d+", name):
+        raise ValueError(f"{name}: neither a name that is known, nor {word} and a share in per cent")
+    return int(name.removeprefix(word)) / 100
 
 
 def _weights(config: Config, method: str, loss: str) -> tuple[float, float]:
     """Return beta and temperature; cross-entropy alone has none, so SupCon's must not make it stale."""
     own = config.pretrain.of(base_of(method))
+    if loss in ("ce", "gdro", "jtt"):
+        return 1.0, 1.0
     beta = own.beta if loss == "supcon" else percent(loss, "beta")
     return beta, own.temperature if beta < 1 else 1.0
 
