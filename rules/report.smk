@@ -85,7 +85,7 @@ rule provenance:
 
 rule training_curves:
     input:
-        histories=histories_of,
+        histories=planned(job_inputs.histories),
     output:
         figure=report(
             "<results>/figures/training-{dataset}-{bias}-{method}.png",
