@@ -12,9 +12,6 @@ if not workflow.config_settings.configfiles:
 include: "rules/common.smk"
 
 
-report: "workflow/report/workflow.rst"
-
-
 # For `--software-deployment-method apptainer` alone; docs/cluster.md says how the image is built.
 container: os.path.relpath(ROOT / "envs/fairdream.sif")
 
@@ -46,6 +43,13 @@ LOCAL_RULES = """
     scores bias_curves cost_curve page hours provenance training_curves report_parts adapters_card images_card
 """.split()
 workflow.localrules(*map(workflow.modifier.modify_rulename, LOCAL_RULES))
+
+
+# Here, because Snakemake forgets the default target of a file that is included.
+rule all:
+    default_target: True
+    input:
+        "<results>/tables/table1.csv",
 
 
 onstart:

@@ -1,6 +1,9 @@
 # What the report has beside the tables and figures: pages, training curves, and the record of the run.
 
 
+report: "../workflow/report/workflow.rst"
+
+
 rule page:
     input:
         markdown="<results>/tables/{table}.md",
