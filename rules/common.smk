@@ -1,5 +1,5 @@
 # What all rules have in common: where the library lies, the configuration, and how rules ask the plan for their inputs and
-# params (src/fairdream/planning). Only what needs Snakemake's own objects is a function here.
+# params (src/fairdream/planning). What can do without Snakemake's own objects is there, and tested there.
 import math
 import os
 import sys
