@@ -10,10 +10,6 @@ if not workflow.config_settings.configfiles:
 
 
 include: "rules/common.smk"
-include: "rules/shown.smk"
-
-
-report: "workflow/report/workflow.rst"
 
 
 # For `--software-deployment-method apptainer` alone; docs/cluster.md says how the image is built.
@@ -36,6 +32,8 @@ include: "rules/tables.smk"
 include: "rules/report.smk"
 include: "rules/cards.smk"
 include: "rules/audits.smk"
+include: "rules/targets.smk"
+include: "rules/run.smk"
 
 
 # Seconds of work each: a cluster job would cost more than it does. By the names that a module may have given them.
@@ -47,52 +45,11 @@ LOCAL_RULES = """
 workflow.localrules(*map(workflow.modifier.modify_rulename, LOCAL_RULES))
 
 
+# Here, because Snakemake forgets the default target of a file that is included.
 rule all:
     default_target: True
     input:
         "<results>/tables/table1.csv",
-
-
-rule check_data:
-    input:
-        expand("<results>/{dataset}/index.parquet", dataset=CONFIG.datasets),
-
-
-# The one target that fetches data: no other run begins a download of gigabytes unasked.
-rule fetch_data:
-    input:
-        fetchable_data,
-
-
-rule tables:
-    input:
-        all_tables,
-
-
-rule figures:
-    input:
-        all_figures,
-
-
-# What `make report` shows: nothing here asks for a GPU once Table 1 is there.
-rule report_parts:
-    input:
-        pages=pages_to_report,
-        figures=all_figures,
-        curves=curves_of_adapters(),
-        audits=audits_to_report,
-
-
-# Is my data biased: of each data set, before any job with a GPU.
-rule audit_data:
-    input:
-        expand("<results>/{dataset}/audit.md", dataset=CONFIG.datasets),
-
-
-# And are the images good: of each method, with near copies of training images.
-rule audits:
-    input:
-        all_audits,
 
 
 onstart:
@@ -100,4 +57,4 @@ onstart:
 
 
 onsuccess:
-    print(closing_words())
+    print(closing_words(CONFIG.results))

@@ -117,8 +117,8 @@ rule copies:
         split="<results>/{dataset}/{bias}/split.parquet",
         embeddings="<results>/{dataset}/embeddings.safetensors",
         thumbnails="<results>/{dataset}/thumbnails.safetensors",
-        images=shards_of("images"),
-        scores=shards_of("scores"),
+        images=planned(job_inputs.images),
+        scores=planned(job_inputs.scores),
     output:
         copies="<results>/{dataset}/{bias}/{method}/copies.parquet",
     log:
@@ -172,9 +172,9 @@ rule quality:
         texts="<results>/{dataset}/texts.safetensors",
         centroids="<results>/{dataset}/{bias}/centroids.safetensors",
         copies="<results>/{dataset}/{bias}/{method}/copies.parquet",
-        selected=selected_of,
-        images=shards_of("images"),
-        scores=shards_of("scores"),
+        selected=planned(job_inputs.selected),
+        images=planned(job_inputs.images),
+        scores=planned(job_inputs.scores),
     output:
         csv=report(
             "<results>/{dataset}/{bias}/{method}/quality.csv",

@@ -3,7 +3,7 @@
 
 rule adapters_card:
     input:
-        adapters=adapters_of,
+        adapters=planned(job_inputs.own_adapters),
     output:
         card="<results>/{dataset}/{bias}/{method}/adapters/README.md",
     log:
@@ -27,7 +27,7 @@ rule adapters_card:
 
 rule images_card:
     input:
-        shards=images_of,
+        shards=planned(job_inputs.images_beside_card),
     output:
         card="<results>/{dataset}/{bias}/{method}/images/README.md",
     log:

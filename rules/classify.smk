@@ -3,7 +3,7 @@
 
 rule pretrain:
     input:
-        unpack(stage1_images),
+        unpack(planned(job_inputs.stage1_images)),
         weights=model("encoder"),
     output:
         stage1="<results>/{dataset}/{bias}/{method}/classifiers/{selection}-{loss}/seed{seed}/stage1.safetensors",
@@ -80,7 +80,7 @@ rule evaluate:
 
 rule export:
     input:
-        unpack(classifiers_of_row),
+        unpack(planned(job_inputs.row_classifiers)),
     output:
         model="<results>/{dataset}/{bias}/{method}/model/model.safetensors",
         settings="<results>/{dataset}/{bias}/{method}/model/config.json",

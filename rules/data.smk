@@ -117,7 +117,7 @@ rule index:
 
 rule split:
     input:
-        unpack(own_split),
+        unpack(planned(job_inputs.own_split)),
         index="<results>/{dataset}/index.parquet",
     output:
         split="<results>/{dataset}/{bias}/split.parquet",

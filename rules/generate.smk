@@ -3,7 +3,7 @@
 
 rule generate:
     input:
-        unpack(adapter_if_any),
+        unpack(planned(job_inputs.adapter_if_any)),
         model=model("diffusion"),
     output:
         images="<results>/{dataset}/{bias}/{method}/images/{group}/{subject}/{shard}.parquet",

@@ -1,6 +1,9 @@
 # What the report has beside the tables and figures: pages, training curves, and the record of the run.
 
 
+report: "../workflow/report/workflow.rst"
+
+
 rule page:
     input:
         markdown="<results>/tables/{table}.md",
@@ -85,7 +88,7 @@ rule provenance:
 
 rule training_curves:
     input:
-        histories=histories_of,
+        histories=planned(job_inputs.histories),
     output:
         figure=report(
             "<results>/figures/training-{dataset}-{bias}-{method}.png",

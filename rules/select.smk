@@ -3,8 +3,8 @@
 
 rule select:
     input:
-        unpack(scores_if_needed),
-        images=shards_of("images"),
+        unpack(planned(job_inputs.scores_if_needed)),
+        images=planned(job_inputs.images),
     output:
         selected="<results>/{dataset}/{bias}/{method}/selected/{selection}.parquet",
     log:

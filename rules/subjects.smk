@@ -4,7 +4,7 @@
 
 checkpoint subjects:
     input:
-        unpack(embeddings_if_clustered),
+        unpack(planned(job_inputs.embeddings_if_clustered)),
         split="<results>/{dataset}/{bias}/split.parquet",
     output:
         index="<results>/{dataset}/{bias}/{method}/subjects/index.json",

@@ -3,7 +3,7 @@
 
 rule tabulate:
     input:
-        metrics=metrics_of(CONFIG.methods),
+        metrics=planned(targets.table1_metrics),
     output:
         csv=report(
             "<results>/tables/table1.csv",
@@ -35,7 +35,7 @@ rule tabulate:
 
 rule table2:
     input:
-        metrics=metrics_of(TABLE2, plan.severe_biases(CONFIG)),
+        metrics=planned(targets.table2_metrics),
     output:
         csv=report(
             "<results>/tables/table2.csv",
@@ -67,7 +67,7 @@ rule table2:
 
 rule cost:
     input:
-        metrics=metrics_of(CONFIG.methods),
+        metrics=planned(targets.table1_metrics),
     output:
         csv=report(
             "<results>/tables/table3.csv",
@@ -98,7 +98,7 @@ rule cost:
 
 rule ablate:
     input:
-        metrics=metrics_of_ablations,
+        metrics=planned(targets.ablation_metrics),
     output:
         csv=report(
             "<results>/tables/ablations.csv",
@@ -129,8 +129,8 @@ rule ablate:
 
 rule uncertainty:
     input:
-        metrics=metrics_of(CONFIG.methods),
-        predictions=[path.replace(".metrics.json", ".predictions.parquet") for path in metrics_of(CONFIG.methods)],
+        metrics=planned(targets.table1_metrics),
+        predictions=planned(targets.table1_predictions),
     output:
         csv=report(
             "<results>/tables/uncertainty.csv",
@@ -162,7 +162,7 @@ rule uncertainty:
 rule contact_sheet:
     input:
         split="<results>/{dataset}/{bias}/split.parquet",
-        selected=selected_of,
+        selected=planned(job_inputs.selected),
     output:
         figure=report(
             "<results>/figures/{dataset}-{bias}-{method}.png",
@@ -193,7 +193,7 @@ rule contact_sheet:
 rule compare:
     input:
         split="<results>/{dataset}/{bias}/split.parquet",
-        selections=selections_to_compare,
+        selections=planned(job_inputs.compared_selections),
     output:
         figure=report(
             "<results>/figures/compare-{dataset}-{bias}-{group}.png",
@@ -253,7 +253,7 @@ rule clusters:
 
 rule scores:
     input:
-        scores=shards_of("scores"),
+        scores=planned(job_inputs.scores),
         selected="<results>/{dataset}/{bias}/{method}/selected/clip.parquet",
     output:
         figure=report(

@@ -5,6 +5,7 @@ tests/workflow/test_refusals.py.
 """
 
 import copy
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from fairdream.config.datasets import Source
 from fairdream.config.root import load_config, validate_config
 from fairdream.data.index import index
 from fairdream.data.manifest import write_manifest
-from fairdream.planning import plan, preflight
+from fairdream.planning import job_inputs, missing_datasets, plan, preflight
+from fairdream.planning.wildcards import ask
 
 PAPER = yaml.safe_load((ROOT / "config.yaml").read_text())
 BIRDS = "datasets.waterbirds."
@@ -275,6 +277,45 @@ at_the_start(
     "landbird and waterbird",
     datasets__waterbirds__prompts__clip_label="Photo of a bird",
 )
+
+# Targets.
+
+
+def target(name: str, inputs: Callable, method: str, *words: str) -> None:
+    """Add a row: a file that a method has not, asked for by its path."""
+
+    @CASES.add(name, *words)
+    def plant(folder: Path) -> Callable:
+        names = {"dataset": "waterbirds", "bias": "original", "method": method}
+        return lambda: ask(inputs, validate_config(PAPER), names)
+
+
+target(
+    "the card of adapters that a method takes from another",
+    job_inputs.own_adapters,
+    "dreambooth_mirrored",
+    "has no adapters of its own",
+    "dreambooth_mirrored",
+    "but those of dreambooth.",
+)
+target("the card of images of a method that draws none", job_inputs.images_beside_card, "erm", "draws no images", "erm")
+target(
+    "the card of images at a bias that they do not depend on",
+    job_inputs.images_beside_card,
+    "vanilla",
+    "serve all biases: ask for",
+    "waterbirds/any/vanilla/images/README.md",
+)
+
+
+@CASES.add("data sets that are not there", "These data sets are missing:", "waterbirds: ", " not found. Get it: ")
+def _(folder: Path) -> Callable:
+    def run() -> None:
+        os.chdir(folder)
+        missing_datasets.check(validate_config(PAPER))
+
+    return run
+
 
 # Tables.
 

@@ -7,11 +7,11 @@ its dictionary, and every value that changes its result must be. Their keys are 
 from __future__ import annotations
 
 import inspect
-from functools import cache
 from typing import Any
 
 from fairdream.config.root import Config
 from fairdream.planning import report_params, stage_params
+from fairdream.planning.wildcards import ask
 
 # By stage: the functions of two modules that a stage's values come from.
 STAGES = {
@@ -32,17 +32,7 @@ def read_by(config: Config, stage: str, wildcards: dict[str, str]) -> dict[str, 
     wildcards
         The job's; the function takes those that it has parameters for.
     """
-    names = _names(stage)
-    given = wildcards if names is None else {name: wildcards[name] for name in names}
-    return as_params(STAGES[stage](config, **given))
-
-
-@cache
-def _names(stage: str) -> tuple[str, ...] | None:
-    """Return the wildcards that a stage's function takes; ``None``: all."""
-    _, *parameters = inspect.signature(STAGES[stage]).parameters.values()  # the first is the configuration
-    every = any(own.kind is inspect.Parameter.VAR_KEYWORD for own in parameters)
-    return None if every else tuple(own.name for own in parameters)
+    return as_params(ask(STAGES[stage], config, wildcards))
 
 
 def as_params(values: Any) -> Any:

@@ -89,10 +89,22 @@ def parsed() -> Config:
     return _parsed[0]
 
 
-def configuration() -> dict[str, Any] | None:
-    """Return the configuration of the run that this job belongs to; ``None`` when no plan was handed down."""
+def configuration() -> dict[str, Any]:
+    """Return the configuration of the run that this job belongs to.
+
+    Raises
+    ------
+    UserError
+        When no plan was handed down.
+    """
     plan = _read()
-    return plan and plan["config"]
+    if plan is None:
+        raise UserError(
+            f"{VARIABLE} was not handed down to this job, so it cannot know what its run began with: let the executor "
+            "export the environment (sbatch does, unless SBATCH_EXPORT or a site's rule forbids it); and a workflow "
+            "that uses FairDream as a module needs `onstart: fairdream.onstart()`, see docs/module.md"
+        )
+    return plan["config"]
 
 
 def allocation(named: Iterable[str]) -> list[str]:

@@ -33,7 +33,8 @@ def record(project, config):
 
 
 def test_a_job_reads_the_configuration_that_its_run_began_with(project):
-    assert run_snapshot.configuration() is None
+    with pytest.raises(UserError, match="FAIRDREAM_PLAN was not handed down to this job"):
+        run_snapshot.configuration()
     config = {"seeds": [0, 1], "biases": ["original", 0.999], "datasets": {"a": {"label": "ä"}}}
     record(project, config)
     assert run_snapshot.configuration() == config
