@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from rows import Row, add
 
-from fairdream.config.stages import ClipModel
+from fairdream.config.models import ClipModel
 from fairdream.data.images import encode_png, iter_pngs, open_rgb, write_shard
 from fairdream.models import clip as module
 from fairdream.models.clip import Clip

@@ -415,7 +415,7 @@ def measure_scoring(size: Size) -> None:
     """Print images a second of CLIP, from PNG files in memory to embeddings."""
     from PIL import Image
 
-    from fairdream.config.stages import ClipModel
+    from fairdream.config.models import ClipModel
     from fairdream.data.images import encode_png, open_rgb
     from fairdream.models.clip import Clip
 

@@ -79,7 +79,7 @@ def run(stage: str, folder: Path, count: int) -> None:
     torch.set_num_threads(1)
     from fairdream.classification.pretrain import PretrainJob, pretrain
     from fairdream.config.datasets import Source
-    from fairdream.config.stages import ClipModel, EncoderModel
+    from fairdream.config.models import ClipModel, EncoderModel
     from fairdream.curation.select import SelectJob, select
     from fairdream.data.embed import embed
     from fairdream.data.index import index

@@ -31,7 +31,8 @@ from PIL import Image
 from rows import Row, add
 
 from fairdream.classification import classifier, trainer
-from fairdream.config.stages import Augmentation, EncoderModel, Training
+from fairdream.config.models import EncoderModel
+from fairdream.config.training import Augmentation, Training
 
 DEVICE = torch.device("cpu")
 

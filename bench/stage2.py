@@ -22,7 +22,8 @@ from rows import Row, add
 
 from fairdream.classification import classifier
 from fairdream.classification.retrain import fit_last_layer
-from fairdream.config.stages import EncoderModel, RetrainValues
+from fairdream.config.models import EncoderModel
+from fairdream.config.retrain import RetrainValues
 from fairdream.data.pixels import Pixels
 from fairdream.identity import seed_of
 

@@ -17,7 +17,8 @@ from pools import VALUES, distance, lesson, small_unet  # noqa: E402
 from fairdream.classification import classifier  # noqa: E402
 from fairdream.classification.pretrain import PretrainJob, pretrain  # noqa: E402
 from fairdream.classification.retrain import RetrainJob, retrain  # noqa: E402
-from fairdream.config.stages import ClipModel, EncoderModel, RetrainValues  # noqa: E402
+from fairdream.config.models import ClipModel, EncoderModel  # noqa: E402
+from fairdream.config.retrain import RetrainValues  # noqa: E402
 from fairdream.data.images import open_rgb  # noqa: E402
 from fairdream.diffusion import trainer  # noqa: E402
 from fairdream.diffusion.adapters import WEIGHTS  # noqa: E402

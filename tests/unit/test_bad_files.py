@@ -661,7 +661,7 @@ def command(name: str, arguments: Callable[[Path], list[str]], *words: str) -> N
 def classifier_file(folder: Path) -> str:
     """Write an untrained classifier of 32 pixels."""
     from fairdream.classification import classifier
-    from fairdream.config.stages import EncoderModel
+    from fairdream.config.models import EncoderModel
 
     network = classifier.build(EncoderModel(name="small_cnn", weights=None), None, 2)
     classifier.save(network, str(folder / "model.safetensors"), ["even", "odd"], 32)

@@ -1,6 +1,6 @@
 """Embed the training images with CLIP."""
 
-from fairdream.config.stages import ClipModel
+from fairdream.config.models import ClipModel
 from fairdream.data.embed import embed
 from fairdream.runtime.job import run
 

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairdream.config.stages import EncoderModel, Training
+from fairdream.config.models import EncoderModel
+from fairdream.config.training import Training
 from fairdream.data.images import open_rgb
 from fairdream.data.pixels import Pixels, feed
 from fairdream.errors import UserError

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from fairdream.classification import classifier
 from fairdream.classification.checkpoint import Checkpoint
 from fairdream.classification.trainer import Loss, contrastive_loss, group_dro_loss, train_network
-from fairdream.config.stages import EncoderModel, GroupDroValues, JttValues, PretrainValues
+from fairdream.config.baselines import GroupDroValues, JttValues
+from fairdream.config.models import EncoderModel
+from fairdream.config.pretrain import PretrainValues
 from fairdream.data.groups import label_of
 from fairdream.data.images import iter_pngs
 from fairdream.data.pixels import Pixels

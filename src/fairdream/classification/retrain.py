@@ -37,7 +37,9 @@ from fairdream.classification.checkpoint import Checkpoint
 from fairdream.classification.self_selection import disagreement, highest, misclassification
 from fairdream.classification.trainer import contrastive_loss, group_dro_loss, optimizer_of, train_network
 from fairdream.config.base import Section
-from fairdream.config.stages import Augmentation, DfrValues, GroupDroValues, RetrainValues, SelfValues, Training
+from fairdream.config.baselines import DfrValues, GroupDroValues, SelfValues
+from fairdream.config.retrain import RetrainValues
+from fairdream.config.training import Augmentation, Training
 from fairdream.data.pixels import Pixels
 from fairdream.errors import UserError
 from fairdream.identity import digest, file_digest, seed_of

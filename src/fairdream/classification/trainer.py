@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fairdream.classification import classifier
 from fairdream.classification.checkpoint import Checkpoint
 from fairdream.classification.losses import stage_loss
-from fairdream.config.stages import Augmentation, Training
+from fairdream.config.training import Augmentation, Training
 from fairdream.data.pixels import Pixels, feed
 from fairdream.errors import UserError
 from fairdream.runtime.job import stop_asked

@@ -12,24 +12,22 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from fairdream.config.ablations import Ablations
+from fairdream.config.audits import Audits
 from fairdream.config.base import Folder, Name, Ratio, Section
+from fairdream.config.baselines import Baselines
 from fairdream.config.datasets import Dataset
-from fairdream.config.stages import (
-    Ablations,
-    Audits,
-    Baselines,
-    Finetune,
-    Generate,
-    MethodName,
-    Models,
-    Pretrain,
-    Retrain,
-    Select,
-    Subjects,
-    Swap,
-    Tables,
-    Uncertainty,
-)
+from fairdream.config.finetune import Finetune
+from fairdream.config.generate import Generate
+from fairdream.config.models import Models
+from fairdream.config.names import MethodName
+from fairdream.config.pretrain import Pretrain
+from fairdream.config.retrain import Retrain
+from fairdream.config.select import Select
+from fairdream.config.subjects import Subjects
+from fairdream.config.swap import Swap
+from fairdream.config.tables import Tables
+from fairdream.config.uncertainty import Uncertainty
 from fairdream.errors import UserError
 
 

@@ -7,7 +7,7 @@ another training set costs a GPU job.
 from __future__ import annotations
 
 from fairdream.config.base import Section
-from fairdream.config.stages import ClipModel
+from fairdream.config.models import ClipModel
 from fairdream.data.images import iter_pngs, open_rgb
 from fairdream.models.clip import Clip
 from fairdream.runtime.files import atomic

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fairdream.config.base import Section
-from fairdream.config.stages import ClipModel
+from fairdream.config.models import ClipModel
 from fairdream.models import tensor_files
 from fairdream.models.clip import Clip
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairdream.config.stages import ClipModel
+from fairdream.config.models import ClipModel
 from fairdream.errors import UserError
 from fairdream.identity import digest
 from fairdream.models import tensor_files

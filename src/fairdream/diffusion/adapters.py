@@ -14,7 +14,7 @@ from fairdream.runtime.job import LOGGER
 if TYPE_CHECKING:
     import torch
 
-    from fairdream.config.stages import FinetuneValues
+    from fairdream.config.finetune import FinetuneValues
 
 WEIGHTS = "pytorch_lora_weights.safetensors"  # the name that `load_lora_weights` looks for
 Rows = list[dict[str, float]]

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from fairdream.config.stages import FinetuneValues
+from fairdream.config.finetune import FinetuneValues
 from fairdream.diffusion.adapters import load_checkpoint, save_checkpoint
 from fairdream.diffusion.latents import Base, Lesson
 from fairdream.errors import UserError

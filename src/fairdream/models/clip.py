@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from fairdream.config.stages import ClipModel
+from fairdream.config.models import ClipModel
 from fairdream.models.device import allow_tf32, best_device, send
 from fairdream.models.weights import model_path
 from fairdream.runtime.job import progress

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fairdream.config.stages import ClipModel, DiffusionModel, EncoderModel
+from fairdream.config.models import ClipModel, DiffusionModel, EncoderModel
 from fairdream.errors import UserError
 from fairdream.models.model_files import write_manifest
 from fairdream.models.model_layout import CHECKS

@@ -18,15 +18,10 @@ from fairdream.classification.group_dro import GroupDRO  # noqa: E402
 from fairdream.classification.pretrain import PretrainJob, pretrain  # noqa: E402
 from fairdream.classification.retrain import RetrainJob, retrain  # noqa: E402
 from fairdream.classification.self_selection import disagreement, highest, misclassification  # noqa: E402
-from fairdream.config.stages import (  # noqa: E402
-    Augmentation,
-    DfrValues,
-    EncoderModel,
-    GroupDroValues,
-    JttValues,
-    RetrainValues,
-    SelfValues,
-)
+from fairdream.config.baselines import DfrValues, GroupDroValues, JttValues, SelfValues  # noqa: E402
+from fairdream.config.models import EncoderModel  # noqa: E402
+from fairdream.config.retrain import RetrainValues  # noqa: E402
+from fairdream.config.training import Augmentation  # noqa: E402
 from fairdream.curation.select import SelectJob, select  # noqa: E402
 from fairdream.data.images import encode_png, write_shard  # noqa: E402
 from fairdream.diffusion.generate import channel_distance  # noqa: E402

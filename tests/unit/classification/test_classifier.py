@@ -12,7 +12,9 @@ torch = pytest.importorskip("torch")
 from fairdream.classification import classifier  # noqa: E402
 from fairdream.classification.retrain import RetrainJob, fit_last_layer, retrain  # noqa: E402
 from fairdream.classification.trainer import augment  # noqa: E402
-from fairdream.config.stages import Augmentation, EncoderModel, RetrainValues  # noqa: E402
+from fairdream.config.models import EncoderModel  # noqa: E402
+from fairdream.config.retrain import RetrainValues  # noqa: E402
+from fairdream.config.training import Augmentation  # noqa: E402
 from fairdream.data.images import encode_png  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 

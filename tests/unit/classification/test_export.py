@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 from fairdream.classification import classifier  # noqa: E402
 from fairdream.classification.export import ExportJob, export, interval  # noqa: E402
 from fairdream.classification.predict import Columns, group_accuracies, predict  # noqa: E402
-from fairdream.config.stages import EncoderModel  # noqa: E402
+from fairdream.config.models import EncoderModel  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 
 CONFIG = ExportJob(

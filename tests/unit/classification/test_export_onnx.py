@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from fairdream.classification import classifier, export_onnx  # noqa: E402
 from fairdream.classification.predict import predict  # noqa: E402
-from fairdream.config.stages import EncoderModel  # noqa: E402
+from fairdream.config.models import EncoderModel  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 
 

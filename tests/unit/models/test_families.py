@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 transformers = pytest.importorskip("transformers")
 
-from fairdream.config.stages import ClipModel  # noqa: E402
+from fairdream.config.models import ClipModel  # noqa: E402
 from fairdream.diffusion.finetune import FinetuneJob, finetune  # noqa: E402
 from fairdream.diffusion.generate import GenerateJob, generate  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402

@@ -92,7 +92,7 @@ def test_decoded_images_are_read_back_in_any_order(tmp_path):
 @pytest.mark.parametrize("size", [(37, 90), (64, 64), (200, 31)])
 def test_clip_sees_the_pixels_that_open_clip_s_own_transform_makes(size):
     torch = pytest.importorskip("torch")
-    from fairdream.config.stages import ClipModel
+    from fairdream.config.models import ClipModel
     from fairdream.models.clip import Clip
 
     clip = Clip(ClipModel(name="local-dir:resources/tiny-clip", pretrained=None), "")
@@ -107,7 +107,7 @@ def test_clip_sees_the_pixels_that_open_clip_s_own_transform_makes(size):
 
 PEAK = """
     import resource, sys
-    from fairdream.config.stages import EncoderModel
+    from fairdream.config.models import EncoderModel
     from fairdream.classification.pretrain import PretrainJob, pretrain
 
     folder = sys.argv[1]

@@ -1,0 +1,36 @@
+"""Fine-tuning: the adapters."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from fairdream.config.base import Count, Overridable, Positive, Section
+from fairdream.config.names import MethodName
+
+
+class FinetuneValues(Section):
+    """Values of one adapter's training."""
+
+    rank: Count = Field(description="Rank of the LoRA matrices.")
+    alpha: Positive = Field(description="LoRA scale is alpha / rank.")
+    target_modules: list[str] = Field(min_length=1, description="Names of the UNet's layers that get a LoRA matrix.")
+    resolution: int = Field(ge=8, multiple_of=8, description="Pixels a side; the VAE makes 1 of 8.")
+    learning_rate: Positive = Field(description="AdamW's, after the warm-up.")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="After the warm-up; cosine ends at 0.")
+    weight_decay: float = Field(ge=0.0, description="AdamW's.")
+    warmup_steps: int = Field(ge=0, description="Steps over which the learning rate rises linearly.")
+    max_grad_norm: Positive = Field(description="Gradients of an adapter are scaled down to this norm.")
+    batch_size: Count = Field(description="Images a step.")
+    steps: Count = Field(description="Optimiser steps of each adapter.")
+
+
+class Finetune(FinetuneValues, Overridable):
+    """Training of the adapters; `overrides` changes values of single methods."""
+
+    BASE: ClassVar = FinetuneValues
+    token: str = Field(min_length=1, description="DreamBooth's [V].")
+    overrides: dict[MethodName, dict[str, Any]] = Field(
+        default_factory=dict, description="Method -> values that differ for it."
+    )
