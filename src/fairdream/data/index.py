@@ -158,7 +158,7 @@ def read_table(file: Path) -> pd.DataFrame:
     try:
         suffix = suffix_of(file.name)
         if suffix == ".parquet":
-            return pd.read_parquet(file)
+            return _read_parquet(file)
         if suffix == ".jsonl":
             return pd.read_json(file, lines=True, dtype=False)
         if suffix == ".txt":
@@ -167,6 +167,20 @@ def read_table(file: Path) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         hint = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
         raise UserError(f"{file}: cannot be read as a table: {error}{hint}") from None
+
+
+def _read_parquet(file: Path) -> pd.DataFrame:
+    """Read a Parquet file: an index that pandas stored in it is a column if it has a name, and nothing otherwise.
+
+    Its labels are no numbers of rows: frames that were filtered, shuffled or joined have some twice, or in any order.
+    """
+    import pandas as pd
+
+    table = pd.read_parquet(file)
+    named = [level for level, name in enumerate(table.index.names) if name is not None and name not in table]
+    if named:
+        table = table.reset_index(named)
+    return table.reset_index(drop=True)
 
 
 def _read_celeba(file: Path) -> pd.DataFrame:

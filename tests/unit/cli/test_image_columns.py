@@ -76,6 +76,25 @@ def test_images_in_plain_binary_columns(home):
     assert contents(home)[0] == png(0)
 
 
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
+def test_images_in_a_column_of_any_kind_of_bytes_beside_others(home, kind, capsys):
+    data = pa.array([png(n) for n in range(len(with_splits()))], kind)
+    stored(home, image=data, mask=pa.array([png(MASKS)] * len(data), kind), sha=pa.array([b"\0" * 8] * len(data), kind))
+    main(["pets"])
+    assert found(home) == EXPECTED
+    assert contents(home)[0] == png(0)
+    assert list(pd.read_csv("data/pets/fairdream.csv")) == ["label", "attribute", "split", "path"]
+
+
+def test_an_index_that_pandas_stored_beside_images_is_none_of_its_columns(home):
+    frame = pd.DataFrame(with_splits(), columns=COLUMNS).assign(image=[png(n) for n in range(len(with_splits()))])
+    (home / "data/pets").mkdir(parents=True)
+    frame.drop(columns="path").sample(frac=1, random_state=0).to_parquet(home / "data/pets/pets.parquet")
+    main(["pets"])
+    assert found(home) == EXPECTED
+    assert list(pd.read_csv("data/pets/fairdream.csv")) == ["label", "attribute", "split", "path"]
+
+
 def test_a_column_of_paths_beside_masks(home):
     names = pa.array([f"images/{row[0]}" for row in with_splits()])
     stored(home, mask=structs(MASKS), path=names)

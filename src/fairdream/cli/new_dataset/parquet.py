@@ -36,6 +36,20 @@ def _schema(file: Path) -> pa.Schema:
         raise UserError(f"{file}: cannot be read as Parquet: {error}") from None
 
 
+def _is_binary(kind: pa.DataType) -> bool:
+    """Tell whether a type holds bytes: Arrow has several, and each writer its own."""
+    import pyarrow as pa
+
+    of = pa.types
+    return of.is_binary(kind) or of.is_large_binary(kind) or of.is_binary_view(kind) or of.is_fixed_size_binary(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+
+
 def _holds_images(kind: pa.DataType) -> bool:
     """Tell whether a type is the struct in which Hugging Face keeps an image."""
     import pyarrow as pa
@@ -58,14 +72,11 @@ def _list_columns(file: Path) -> list[str]:
 
 def image_columns(file: Path) -> list[str]:
     """Return the columns of a Parquet file that hold an image each row, by their type or by their first bytes."""
-    import pyarrow as pa
-
-    found = []
-    for field in _schema(file):
-        binary = pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)
-        if _holds_images(field.type) or (binary and _begins_with_an_image(file, field.name)):
-            found.append(field.name)
-    return found
+    return [
+        field.name
+        for field in _schema(file)
+        if _holds_images(field.type) or (_is_binary(field.type) and _begins_with_an_image(file, field.name))
+    ]
 
 
 def _begins_with_an_image(file: Path, column: str) -> bool:
@@ -92,12 +103,10 @@ def choose_image_column(files: Sequence[Path], asked: str | None, notes: list[st
     UserError
         When several columns hold images and none, or more than one, has a usual name; when each row has a list of them.
     """
-    import pyarrow as pa
-
     file, schema = files[0], _schema(files[0])
     columns = image_columns(file)
     lists = _list_columns(file)
-    paths = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    paths = [field.name for field in schema if _is_text(field.type)]
     if asked is not None:
         if asked in lists:
             raise UserError(f"{file}: each row of {asked} is a list of images; write a table with an image a row")
@@ -197,7 +206,10 @@ def unpack(folder: Path, files: Sequence[Path], column: str) -> pd.DataFrame:
         plain = [
             field.name
             for field in schema
-            if not pa.types.is_nested(field.type) and not pa.types.is_binary(field.type) and field.name != column
+            if not (pa.types.is_nested(field.type) or _is_binary(field.type))
+            # as which pandas stores an index without a name
+            and not re.fullmatch(r"__index_level_\d+__", field.name)
+            and field.name != column
         ]
         target = folder / UNPACKED / file.relative_to(folder).with_suffix("")
         number = 0
