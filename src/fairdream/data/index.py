@@ -9,7 +9,7 @@ from fairdream.config.datasets import Source, Table
 from fairdream.data.groups import group_name
 from fairdream.data.holdout import hold_out
 from fairdream.data.images import open_rgb
-from fairdream.data.listing import BROKEN_LINK, as_on_disk, suffix_of, why_passed_over
+from fairdream.data.listing import BROKEN_LINK, as_on_disk, suffix_of, why_no_path, why_passed_over
 from fairdream.errors import UserError
 from fairdream.identity import file_digest
 from fairdream.runtime.files import atomic
@@ -106,6 +106,9 @@ def _read_part(file: Path, table: Table, config: Source) -> pd.DataFrame:
     part = pd.DataFrame({role: as_text(raw[column]) for role, column in wanted.items()})
     part["path"] = part["path"].str.removeprefix("./")
     rows = pd.Series(range(len(raw))) + raw.attrs.get("first_row", 2)  # a header, and rows count from one
+    for row, cell in zip(rows, part["path"], strict=True):
+        if reason := why_no_path(cell):
+            raise UserError(f"{file}: row {row}: {table.path}: {reason}")
     if part["path"].duplicated().any():
         again = int(part["path"].duplicated().to_numpy().argmax())
         name = part["path"].iloc[again]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from own_data import EXPECTED, ROWS, found, indexed, main, png, refused, table, with_splits, write
-from test_newdata import class_folders
+from test_new_dataset import class_folders
 
 
 def linked_class(folder: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -234,7 +235,7 @@ def _image_file(folder: Path, target: Path, number: int, image: Any, file: Path)
     content, name = (image or {}).get("bytes"), (image or {}).get("path") or ""
     if content is None:
         for base in (file.parent, folder):
-            if name and (base / name).is_file() and (base / name).is_relative_to(folder):
+            if name and os.path.isfile(base / name) and (base / name).is_relative_to(folder):
                 return base / name
         raise UserError(f"{file}: row {number + 1}: no image in it, and no file {name or 'named'}")
     suffix = Path(name).suffix.lower()

@@ -40,7 +40,7 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
     chosen: dict[str, str | None] = {"path": found.path}
     if found.path is None:
         chosen["path"] = choose_path_column(found.table, options.path, folder, found.file, notes)
-    located = locate(folder, found.table[chosen["path"]].tolist(), found.file, options.images)
+    located = locate(folder, found.table[chosen["path"]], found.file, options.images)
     for role in ("label", "attribute"):
         asked = getattr(options, role)
         if asked in found.nested:
