@@ -163,7 +163,7 @@ def read_table(file: Path) -> pd.DataFrame:
         if suffix == ".parquet":
             return _read_parquet(file)
         if suffix == ".jsonl":
-            return pd.read_json(file, lines=True, dtype=False)
+            return pd.read_json(file, lines=True, dtype=False, encoding="utf-8-sig")
         if suffix == ".txt":
             return _read_celeba(file)
         return pd.read_csv(file, sep="\t" if suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
@@ -190,7 +190,7 @@ def _read_celeba(file: Path) -> pd.DataFrame:
     """Read CelebA's own text form: the number of images, names of columns, rows; the partition has rows alone."""
     import pandas as pd
 
-    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = file.read_text(encoding="utf-8-sig").splitlines()
     if len(lines) < 2:
         raise ValueError("it has no rows")
     if lines[0].strip().isdigit():

@@ -269,7 +269,9 @@ def test_json_lines_and_parquet_read_the_same_as_csv(folder):
     frame = pd.DataFrame(ROWS, columns=HEADER)
     frame.to_json(folder / "metadata.jsonl", orient="records", lines=True)
     frame.to_parquet(folder / "metadata.parquet")
-    for file in ("metadata.jsonl", "metadata.parquet"):
+    written = (folder / "metadata.jsonl").read_text()
+    (folder / "marked.jsonl").write_text(written, encoding="utf-8-sig")
+    for file in ("metadata.jsonl", "marked.jsonl", "metadata.parquet"):
         pd.testing.assert_frame_equal(first, run(folder, tables=[{"file": file}]))
 
 
