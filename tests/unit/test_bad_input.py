@@ -164,6 +164,15 @@ def at_the_start(name: str, *words: str, **values: Any) -> None:
         return lambda: preflight.check(validate_config(edited(**values)))
 
 
+for row in ("self", "dfr"):
+    at_the_start(
+        f"{row} without a validation image",
+        "learns from the validation images, and",
+        f"methods: {row}",
+        "datasets.waterbirds has none; give it held_out.validation",
+        methods=["erm", row],
+        datasets__waterbirds__split_values={"train": 0, "test": 2},
+    )
 at_the_start(
     "a scheduler with a typing error",
     "diffusers has no",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream.cli.new_dataset.columns import FILE_SPLIT, USUAL
 from fairdream.cli.new_dataset.split_words import split_of
+from fairdream.data.images import open_image
 from fairdream.data.listing import IMAGE_SUFFIXES
 from fairdream.errors import UserError
 
@@ -82,15 +83,14 @@ def image_columns(file: Path) -> list[str]:
 
 def _begins_with_an_image(file: Path, column: str) -> bool:
     import pyarrow.parquet as pq
-    from PIL import Image
 
     with pq.ParquetFile(file) as stored:
         for batch in stored.iter_batches(batch_size=1, columns=[column]):
             content = batch.column(0)[0].as_py()
             if content is not None:
                 try:
-                    Image.open(io.BytesIO(content)).close()
-                except OSError:
+                    open_image(io.BytesIO(content)).close()
+                except Exception:  # a decoder raises whatever strange bytes lead it to
                     return False
                 return True
     return False
@@ -228,8 +228,6 @@ def unpack(folder: Path, files: Sequence[Path], column: str) -> pd.DataFrame:
 
 def _image_file(folder: Path, target: Path, number: int, image: Any, file: Path) -> Path:
     """Write an image's bytes unless they are there, or find the file that a row only names; return its path."""
-    from PIL import Image
-
     if isinstance(image, bytes):
         image = {"bytes": image}
     content, name = (image or {}).get("bytes"), (image or {}).get("path") or ""
@@ -241,9 +239,9 @@ def _image_file(folder: Path, target: Path, number: int, image: Any, file: Path)
     suffix = Path(name).suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         try:
-            with Image.open(io.BytesIO(content)) as opened:
+            with open_image(io.BytesIO(content)) as opened:
                 suffix = f".{(opened.format or '').lower()}"
-        except OSError as error:
+        except Exception as error:  # a decoder raises whatever a broken file leads it to
             raise UserError(f"{file}: row {number + 1}: {error}") from None
     path = target / f"{number:06d}{suffix}"
     if not path.is_file() or path.read_bytes() != content:
