@@ -47,14 +47,14 @@ NAME = "train-10.png"  # the image that is spoilt
 # Images.
 
 
-def png(width: int, height: int) -> bytes:
-    """Return a PNG that says its size and has next to nothing inside."""
+def png(width: int, height: int, *others: tuple[bytes, bytes]) -> bytes:
+    """Return a PNG that says its size, has next to nothing inside, and other chunks before that."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
     header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    parts = [(b"IHDR", header), *others, (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
@@ -92,6 +92,12 @@ image(
     *BROKEN,
     "10000 x 10000 pixels are more than 89478485",
     spoil=lambda path: path.write_bytes(png(10_000, 10_000)),
+)
+image(
+    "a bomb of text",
+    "a text or colour profile in it unfolds to more than",
+    *BROKEN,
+    spoil=lambda path: path.write_bytes(png(8, 8, (b"zTXt", b"Comment\0\0" + zlib.compress(bytes(17 * 2**20))))),
 )
 image("a link to itself", "a link that leads nowhere, or to itself", NAME, spoil=link_to(NAME))
 image("a link to nothing", "a link that leads nowhere, or to itself", NAME, spoil=link_to("/nowhere/a.png"))

@@ -166,6 +166,15 @@ def at_the_start(name: str, *words: str, **values: Any) -> None:
         return lambda: preflight.check(validate_config(edited(**values)))
 
 
+for row in ("self", "dfr"):
+    at_the_start(
+        f"{row} without a validation image",
+        "learns from the validation images, and",
+        f"methods: {row}",
+        "datasets.waterbirds has none; give it held_out.validation",
+        methods=["erm", row],
+        datasets__waterbirds__split_values={"train": 0, "test": 2},
+    )
 at_the_start(
     "a scheduler with a typing error",
     "diffusers has no",
@@ -383,6 +392,26 @@ for written in ("01", "1.0", "yes", "True", " 1"):
         edit=relabelled(written),
     )
 table("an empty cell", "; allowed: ", "row 4: label is ''", edit=relabelled(""))
+CELLS = {
+    "an address": ("https://host/bucket/a.png?signature=" + "0f" * 150, "is an address, and images are not fetched"),
+    "a short address": ("s3://bucket/a.png", "is an address, and images are not fetched"),
+    "an image as text": ("data:image/png;base64," + "iVBO" * 100, "is an address, and images are not fetched"),
+    "a name longer than any file's": ("a" * 300 + ".png", "a file's has 255 at most"),
+    "a null character": ("a\0b.png", "has a null character in it"),
+}
+for kind, (cell, word) in CELLS.items():
+    table(
+        f"{kind} for a path",
+        word,
+        "metadata.csv: row 3: path: " + ascii(cell[:20])[:-1],
+        edit=lambda rows, cell=cell: [rows[0], (cell, *rows[1][1:]), *rows[2:]],
+    )
+config(
+    "a name that is a sentence",
+    "at most 100 characters",
+    BIRDS + "labels.nnn",
+    datasets__waterbirds__labels={"n" * 101: "a bird", "none": "none"},
+)
 table("a row twice", "stands twice (rows", "train-10.png", "rows 4 and 10", edit=lambda rows: [*rows, rows[2]])
 table("a group without rows", "differ from train_counts", "odd-land: 0 found, 1 stated", edit=lambda r: r[:2] + r[3:])
 table(

@@ -18,6 +18,17 @@ def balanced_subset(groups: np.ndarray, generator: np.random.Generator) -> np.nd
     return np.sort(np.concatenate(parts))
 
 
+def _halves(classes: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sorted indices of two random halves, the first of which shows every class."""
+    import numpy as np
+
+    half, order = len(classes) // 2, generator.permutation(len(classes))
+    names, first = np.unique(classes[order], return_index=True)
+    if len(np.unique(classes[order[:half]])) < len(names):  # by chance, where classes have few images
+        order = np.concatenate([order[first], np.delete(order, first)])
+    return np.sort(order[:half]), np.sort(order[half:])
+
+
 def fit(
     features: np.ndarray,
     classes: np.ndarray,
@@ -35,7 +46,7 @@ def fit(
     Parameters
     ----------
     features, classes, groups
-        (n, d), (n,) and (n,) of the held-out images.
+        (n, d), (n,) and (n,) of the held-out images, at least two for each class on average.
     strengths
         Candidates for C, the inverse of the penalty.
     """
@@ -53,8 +64,7 @@ def fit(
         right = model.predict(scaled[rows]) == classes[rows]
         return min(right[groups[rows] == name].mean() for name in np.unique(groups[rows]))
 
-    order = generator.permutation(len(features))
-    tune, check = np.sort(order[: len(order) // 2]), np.sort(order[len(order) // 2 :])
+    tune, check = _halves(classes, generator)
     scaler = StandardScaler().fit(features[tune])
     scaled = scaler.transform(features)
     subset = tune[balanced_subset(groups[tune], generator)]

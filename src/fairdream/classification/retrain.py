@@ -209,6 +209,11 @@ def _self(
     import numpy as np
 
     held_out = np.flatnonzero(rows["split"].to_numpy(str) == "validation")
+    if len(held_out) < 2:
+        raise UserError(
+            f"SELF learns from one half of the validation images and chooses by the other, and there are "
+            f"{len(held_out)}: give more of them (held_out.validation), or take self out of methods"
+        )
     held_out = np.random.default_rng(seed_of("held out", seed)).permutation(held_out)
     pool, check = held_out[: len(held_out) // 2], held_out[len(held_out) // 2 :]
     classes, groups = rows["class"].to_numpy(), rows["group"].to_numpy(str)
@@ -276,8 +281,13 @@ def _dfr(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, seed
     import torch
 
     held_out = np.flatnonzero(rows["split"].to_numpy(str) == "validation")
-    if rows["class"].iloc[held_out].nunique() < head.out_features:
-        raise UserError("DFR learns from the validation images, and they do not show every class: give more of them")
+    classes = rows["class"].iloc[held_out].nunique()
+    if classes < head.out_features or len(held_out) < 2 * head.out_features:
+        raise UserError(
+            f"DFR learns from one half of the validation images and chooses by the other: {len(held_out)} image(s) of "
+            f"{classes} class(es) do not show every class in a half; give more of them (held_out.validation), or take "
+            "dfr out of methods"
+        )
     weight, bias = dfr.fit(
         features[held_out].cpu().numpy().astype(np.float64),
         rows["class"].to_numpy()[held_out],

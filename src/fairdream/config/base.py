@@ -16,7 +16,9 @@ Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 GroupSize = Annotated[int, Field(ge=0)]
 Name = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.]*[A-Za-z0-9])?$", description="Letters, digits, _ and .")
+    str,
+    # two of them, and more, are the name of one folder
+    Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=100, description="Letters, digits, _ and ."),
 ]
 Ratio = Annotated[float, Field(gt=0.5, lt=1.0)]
 

@@ -21,12 +21,42 @@ if TYPE_CHECKING:
 ROW_GROUP = 100
 # Pillow warns from here on, and refuses twice as many: a small file can unfold to more than the memory holds.
 MAX_PIXELS = 89_478_485
+# Bytes that a compressed text or colour profile of a PNG may unfold to. Pillow takes 1 MiB; a scanner's profile has 2.
+MAX_TEXT = 16 * 2**20
 
 
 class StoredImage(bytes):
     """An image's bytes that know which shard and row they come from."""
 
     origin: str = "a stored image"
+
+
+def open_image(source: str | Path | io.BytesIO) -> Image.Image:
+    """Open an image as Pillow does, with room for what cameras and editors write beside the pixels.
+
+    Raises
+    ------
+    Exception
+        Whatever a broken file leads a decoder to.
+    """
+    from PIL import Image, PngImagePlugin
+
+    # of the whole process: to set it back would take it from other threads
+    PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT
+    try:
+        return Image.open(source)
+    except ValueError as error:
+        raise _in_own_words(error) from None
+
+
+def _in_own_words(error: Exception) -> Exception:
+    """Return what a decoder raised, and for a limit that Pillow names by its own constant what to do."""
+    if "MAX_TEXT" not in str(error):
+        return error
+    return ValueError(
+        f"a text or colour profile in it unfolds to more than {MAX_TEXT // 2**20} MiB, or all of them to more than 64; "
+        "save it without"
+    )
 
 
 def open_rgb(source: str | Path | bytes) -> Image.Image:
@@ -40,16 +70,16 @@ def open_rgb(source: str | Path | bytes) -> Image.Image:
     UserError
         When the file is missing, no readable image, or larger than `MAX_PIXELS`; the message names it.
     """
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with open_image(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS}; make it smaller")
             return _as_rgb(ImageOps.exif_transpose(image))
     except Exception as error:  # a decoder raises whatever a broken file leads it to
         name = getattr(source, "origin", StoredImage.origin) if isinstance(source, bytes) else source
-        raise UserError(f"{name}: {error}") from None
+        raise UserError(f"{name}: {_in_own_words(error)}") from None
 
 
 def _as_rgb(image: Image.Image) -> Image.Image:

@@ -9,7 +9,7 @@ from fairdream.config.datasets import Source, Table
 from fairdream.data.groups import group_name
 from fairdream.data.holdout import hold_out
 from fairdream.data.images import open_rgb
-from fairdream.data.listing import BROKEN_LINK, as_on_disk, suffix_of, why_passed_over
+from fairdream.data.listing import BROKEN_LINK, as_on_disk, suffix_of, why_no_path, why_passed_over
 from fairdream.errors import UserError
 from fairdream.identity import file_digest
 from fairdream.runtime.files import atomic
@@ -106,6 +106,9 @@ def _read_part(file: Path, table: Table, config: Source) -> pd.DataFrame:
     part = pd.DataFrame({role: as_text(raw[column]) for role, column in wanted.items()})
     part["path"] = part["path"].str.removeprefix("./")
     rows = pd.Series(range(len(raw))) + raw.attrs.get("first_row", 2)  # a header, and rows count from one
+    for row, cell in zip(rows, part["path"], strict=True):
+        if reason := why_no_path(cell):
+            raise UserError(f"{file}: row {row}: {table.path}: {reason}")
     if part["path"].duplicated().any():
         again = int(part["path"].duplicated().to_numpy().argmax())
         name = part["path"].iloc[again]
@@ -158,9 +161,9 @@ def read_table(file: Path) -> pd.DataFrame:
     try:
         suffix = suffix_of(file.name)
         if suffix == ".parquet":
-            return pd.read_parquet(file)
+            return _read_parquet(file)
         if suffix == ".jsonl":
-            return pd.read_json(file, lines=True, dtype=False)
+            return pd.read_json(file, lines=True, dtype=False, encoding="utf-8-sig")
         if suffix == ".txt":
             return _read_celeba(file)
         return pd.read_csv(file, sep="\t" if suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
@@ -169,11 +172,25 @@ def read_table(file: Path) -> pd.DataFrame:
         raise UserError(f"{file}: cannot be read as a table: {error}{hint}") from None
 
 
+def _read_parquet(file: Path) -> pd.DataFrame:
+    """Read a Parquet file: an index that pandas stored in it is a column if it has a name, and nothing otherwise.
+
+    Its labels are no numbers of rows: frames that were filtered, shuffled or joined have some twice, or in any order.
+    """
+    import pandas as pd
+
+    table = pd.read_parquet(file)
+    named = [level for level, name in enumerate(table.index.names) if name is not None and name not in table]
+    if named:
+        table = table.reset_index(named)
+    return table.reset_index(drop=True)
+
+
 def _read_celeba(file: Path) -> pd.DataFrame:
     """Read CelebA's own text form: the number of images, names of columns, rows; the partition has rows alone."""
     import pandas as pd
 
-    lines = file.read_text(encoding="utf-8").splitlines()
+    lines = file.read_text(encoding="utf-8-sig").splitlines()
     if len(lines) < 2:
         raise ValueError("it has no rows")
     if lines[0].strip().isdigit():

@@ -11,6 +11,7 @@ Notable choices:
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
@@ -35,6 +36,8 @@ LEFTOVERS = {
     "thumbs.db",
 }
 MOST_KINDS = 10  # that are told one by one
+LONGEST_NAME = 255  # bytes, on every usual file system
+LONGEST_SHOWN = 80  # characters of a cell
 BROKEN_LINK = "a link that leads nowhere, or to itself"
 
 
@@ -177,6 +180,19 @@ def why_passed_over(path: str) -> str | None:
     return None
 
 
+def why_no_path(cell: str) -> str | None:
+    """Return why a table's cell can name no file, if it cannot: asking the system for one would be an error."""
+    shown = cell if len(cell) <= LONGEST_SHOWN else f"{cell[:LONGEST_SHOWN]}…"
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|data:", cell):
+        return f"{shown!r} is an address, and images are not fetched; download them, and write their paths"
+    if "\0" in cell:
+        return f"{shown!r} has a null character in it, which no name of a file has"
+    longest = max(len(part.encode(errors="replace")) for part in cell.split("/"))
+    if longest > LONGEST_NAME:
+        return f"{shown!r} has a name of {longest} bytes, and a file's has {LONGEST_NAME} at most; is it a path at all?"
+    return None
+
+
 def check_names(folder: Path, names: Iterable[str]) -> None:
     """Refuse names that no table can hold.
 
@@ -217,7 +233,7 @@ def as_on_disk(base: Path, paths: Iterable[str]) -> Iterator[str | None]:
     def spelled(folder: str, part: str) -> str | None:
         if folder not in known:
             known[folder] = {}
-            names = os.listdir(folder) if os.access(folder, os.R_OK) and os.path.isdir(folder) else []
+            names = os.listdir(folder) if os.path.isdir(folder) and os.access(folder, os.R_OK) else []
             for name in names:
                 known[folder].setdefault(one_form(name), []).append(name)
         there = known[folder].get(one_form(part), [])

@@ -203,6 +203,16 @@ def moved(before: str, after: dict) -> set[str]:
 
 
 HEAD = {"head.weight", "head.bias"}
+SELF = SelfValues(
+    score="misclassification",
+    checkpoints=[0.5],
+    dropouts=[0.5],
+    images=[4, 8],
+    learning_rates=[0.1],
+    steps=20,
+    batch_size=4,
+    weight_decay=0.0,
+)
 
 
 def test_early_states_are_those_of_a_shorter_training(data):
@@ -220,16 +230,7 @@ def test_early_states_are_those_of_a_shorter_training(data):
 )
 def test_self_moves_the_last_layer_alone_and_trains_on_held_out_images(data, score):
     path = train(data, checkpoints=[0.5])
-    values = SelfValues(
-        score=score,
-        checkpoints=[0.5],
-        dropouts=[0.5],
-        images=[4, 8],
-        learning_rates=[0.1],
-        steps=20,
-        batch_size=4,
-        weight_decay=0.0,
-    )
+    values = SELF.model_copy(update={"score": score})
     after, table = apply(data, path, "self", self_=values)
     assert moved(path, after) <= HEAD
     assert len(table) == 120
@@ -250,6 +251,25 @@ def test_dfr_without_a_validation_image_of_each_class_is_refused(data):
     split[(split["split"] != "validation") | (split["label"] == "a")].to_parquet(data / "split.parquet")
     with pytest.raises(UserError, match="do not show every class"):
         apply(data, path, "dfr", dfr=DfrValues(strengths=[1.0], refits=3))
+
+
+@pytest.mark.parametrize("each", [1, 2])
+def test_dfr_fits_from_one_or_two_images_of_each_group_in_any_order(each):
+    classes = np.repeat([0, 0, 1, 1], each)
+    groups = np.repeat(["a-x", "a-y", "b-x", "b-y"], each)
+    features = np.eye(2)[classes] + 0.1 * np.random.default_rng(0).normal(size=(len(classes), 2))
+    for seed in range(20):
+        weight, bias = dfr.fit(features, classes, groups, [10.0, 1.0], 2, np.random.default_rng(seed))
+        assert ((features @ weight.T + bias).argmax(1) == classes).all()
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_self_with_too_few_validation_images_is_refused(data, left):
+    path, split = train(data), pd.read_parquet(data / "split.parquet")
+    few = split[split["split"] == "validation"][:left]
+    pd.concat([split[split["split"] != "validation"], few]).to_parquet(data / "split.parquet", index=False)
+    with pytest.raises(UserError, match=f"chooses by the other, and there are {left}: give more"):
+        apply(data, path, "self", self_=SELF)
 
 
 def test_recipes_that_train_everything_move_everything(data):

@@ -125,6 +125,14 @@ lines("marks at the ends of rows", "more cells than its first line has names", f
 lines("Excel's own line", "which Excel alone understands", "'sep=,'", header="sep=,\npath,label,attribute,split")
 lines("semicolons", "it has one column", "';'; save it with commas", header="path;label", form="{};{}")
 lines("a row without its image", "the cell of its image is empty", "row 94", end=",cat,grass,train\n")
+lines(
+    "a row with an address",
+    "is an address, and images are not fetched",
+    "labels.csv: row 94: path: 'https://host/a.png?signature=0f",
+    end=f"https://host/a.png?signature={'0f' * 150},cat,grass,train\n",
+)
+lines("a row with a text", "a file's has 255 at most", "row 94: path: 'é", end=f"{'é' * 130}.png,cat,grass,train\n")
+rows("a long list of tables", "no such table", options=["--table", ",".join(f"table{n:03d}.csv" for n in range(40))])
 rows(
     "a row without its class",
     "Fill the column in, remove their rows",

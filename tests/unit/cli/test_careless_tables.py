@@ -7,9 +7,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from own_data import EXPECTED, ROWS, found, indexed, main, refused, table, with_splits
+from own_data import EXPECTED, LABELS, ROWS, found, indexed, main, refused, table, with_splits
 
 from fairdream.config.root import load_config
+from fairdream.planning.stage_params import fill
 
 COLUMNS = ("path", "label", "attribute", "split")
 HEADER = ",".join(COLUMNS)
@@ -39,6 +40,31 @@ def test_what_is_meant_for_certain_is_read(home, form):
     assert found(home) == EXPECTED
     own = load_config("config/pets.yaml").datasets["pets"]
     assert own.label_values == {"cat": "cat", "dog": "dog", "sea_lion": "sea-lion"}
+
+
+def test_the_words_of_the_prompts_are_those_of_the_table(home):
+    said = {"cat": "Männer", "dog": "Flat-coated_Retriever", "sea-lion": "猫", "grass": "50% {grey}", "snow": "0.5 m"}
+    table(home, [tuple(said.get(cell, cell) for cell in row) for row in with_splits()])
+    main(["pets"])
+    config = load_config("config/pets.yaml")
+    own = config.datasets["pets"]
+    assert own.labels == {"Flat_coated_Retriever": "Flat coated Retriever", "Manner": "Männer", "label_3": "猫"}
+    assert own.attributes == {"0.5_m": "0.5 m", "50_grey": "50% {grey}", "wet_sand": "wet sand"}
+    assert own.prompts.ffr.attributes["50_grey"] == ["50% {grey}"]
+    for template in (own.prompts.group, own.prompts.swapped):
+        assert fill(config, "pets", template, "Manner-50_grey", None) == "photo of a Männer, 50% {grey}"
+
+
+def test_a_sentence_for_a_value_is_its_words_and_a_name_that_paths_can_have(home):
+    said = {
+        name: f"a pet with long hair and a tail that is longer than those of most others, {name}" for name in LABELS[:2]
+    }
+    table(home, [tuple(said.get(cell, cell) for cell in row) for row in with_splits()])
+    main(["pets"])
+    labels = load_config("config/pets.yaml").datasets["pets"].labels
+    assert list(labels.values()) == [*said.values(), "sea lion"]
+    assert len(set(labels)) == 3
+    assert max(map(len, labels)) <= 70
 
 
 def test_a_table_that_reads_as_it_lies_is_left_as_it_is(home, capsys):

@@ -1,5 +1,6 @@
 """Of several columns that could be the image, the usual one is taken, or the message asks; no mask is trained on."""
 
+import io
 from pathlib import Path
 
 import pandas as pd
@@ -7,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from own_data import EXPECTED, found, indexed, main, png, refused, table, with_splits, write
+from PIL import Image, PngImagePlugin
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 COLUMNS = ("path", "label", "attribute", "split")
@@ -74,6 +76,35 @@ def test_images_in_plain_binary_columns(home):
     main(["pets"])
     assert found(home) == EXPECTED
     assert contents(home)[0] == png(0)
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view()], ids=str)
+def test_images_in_a_column_of_any_kind_of_bytes_beside_others(home, kind, capsys):
+    data = pa.array([png(n) for n in range(len(with_splits()))], kind)
+    stored(home, image=data, mask=pa.array([png(MASKS)] * len(data), kind), sha=pa.array([b"\0" * 8] * len(data), kind))
+    main(["pets"])
+    assert found(home) == EXPECTED
+    assert contents(home)[0] == png(0)
+    assert list(pd.read_csv("data/pets/fairdream.csv")) == ["label", "attribute", "split", "path"]
+
+
+def test_an_image_with_much_text_in_plain_bytes_is_one(home):
+    told = PngImagePlugin.PngInfo()
+    told.add_text("Comment", "a" * 2 * 2**20, zip=True)
+    written = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(written, "PNG", pnginfo=told)
+    stored(home, image=pa.array([written.getvalue()] * len(with_splits()), pa.binary()))
+    main(["pets"])
+    assert found(home) == EXPECTED
+
+
+def test_an_index_that_pandas_stored_beside_images_is_none_of_its_columns(home):
+    frame = pd.DataFrame(with_splits(), columns=COLUMNS).assign(image=[png(n) for n in range(len(with_splits()))])
+    (home / "data/pets").mkdir(parents=True)
+    frame.drop(columns="path").sample(frac=1, random_state=0).to_parquet(home / "data/pets/pets.parquet")
+    main(["pets"])
+    assert found(home) == EXPECTED
+    assert list(pd.read_csv("data/pets/fairdream.csv")) == ["label", "attribute", "split", "path"]
 
 
 def test_a_column_of_paths_beside_masks(home):

@@ -205,7 +205,7 @@ def hugging_face_parquet(folder: Path) -> None:
             pq.write_table(written, folder / f"data/{split}-0000{shard}-of-00002-ab12.parquet")
 
 
-def metadata_by_split(folder: Path, form: str) -> None:
+def metadata_by_split(folder: Path, form: str, encoding: str = "utf-8") -> None:
     """An imagefolder with a metadata file in the folder of each split."""
     for split in ("train", "validation", "test"):
         lines = []
@@ -215,17 +215,25 @@ def metadata_by_split(folder: Path, form: str) -> None:
                 lines.append({"file_name": f"img/{name}", "label": label, "attribute": attribute})
         frame = pd.DataFrame(lines)
         if form == "jsonl":
-            frame.to_json(folder / split / "metadata.jsonl", orient="records", lines=True)
+            lines = frame.to_json(orient="records", lines=True)
+            (folder / split / "metadata.jsonl").write_text(lines, encoding=encoding)
         else:
             frame.to_csv(folder / split / "metadata.csv", index=False)
 
 
-def metadata_at_the_top(folder: Path) -> None:
+def metadata_by_split_below_data(folder: Path) -> None:
+    """As a repository of the hub has it."""
+    metadata_by_split(folder / "data", "csv")
+    for name in ("README.md", "LICENSE", ".gitattributes", "dataset_infos.json"):
+        (folder / name).write_text("{}")
+
+
+def metadata_at_the_top(folder: Path, column: str = "file_name") -> None:
     """An imagefolder with one metadata file: the folders in its paths are the splits."""
     lines = []
     for number, (name, label, attribute, split) in enumerate(with_splits()):
         write(folder / split / name, png(number))
-        lines.append({"file_name": f"{split}/{name}", "label": label, "attribute": attribute})
+        lines.append({column: f"{split}/{name}", "label": label, "attribute": attribute})
     pd.DataFrame(lines).to_json(folder / "metadata.jsonl", orient="records", lines=True)
 
 
@@ -238,7 +246,10 @@ FORMS = {
     "Parquet with images": hugging_face_parquet,
     "metadata.jsonl by split": lambda folder: metadata_by_split(folder, "jsonl"),
     "metadata.csv by split": lambda folder: metadata_by_split(folder, "csv"),
+    "metadata with a byte order mark": lambda folder: metadata_by_split(folder, "jsonl", "utf-8-sig"),
+    "metadata by split below data": metadata_by_split_below_data,
     "metadata at the top": metadata_at_the_top,
+    "metadata that say what the file is": lambda folder: metadata_at_the_top(folder, "image_file_name"),
     "class folders": class_folders,
 }
 

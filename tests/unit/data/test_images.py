@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from fairdream.data.images import encode_png, open_rgb, read_pngs, write_shard
 from fairdream.errors import UserError
@@ -109,6 +109,17 @@ def test_of_an_animation_it_is_the_first_picture(tmp_path, kind):
     options = {"lossless": True} if kind == "webp" else {}
     first.save(path, save_all=True, append_images=others, **options)
     assert content(path) == [[[255, 0, 0]] * 2]
+
+
+@pytest.mark.parametrize("kind", ["zTXt", "iTXt", "iCCP"])
+def test_two_megabytes_of_text_or_colour_profile_beside_the_pixels_are_legal(tmp_path, kind):
+    written = PngImagePlugin.PngInfo()
+    if kind != "iCCP":
+        add = written.add_text if kind == "zTXt" else written.add_itxt
+        add("Comment", "a" * 2 * 2**20, zip=True)
+    profile = bytes(2 * 2**20) if kind == "iCCP" else None
+    Image.new("RGB", (1, 1), (1, 2, 3)).save(tmp_path / "a.png", pnginfo=written, icc_profile=profile)
+    assert content(tmp_path / "a.png") == [[[1, 2, 3]]]
 
 
 def test_the_ending_says_nothing_about_the_content(tmp_path):

@@ -84,6 +84,32 @@ def test_the_order_of_the_table_does_not_matter(folder):
     pd.testing.assert_frame_equal(first, run(folder))
 
 
+FRAMES = {
+    "several joined": lambda frame: pd.concat([frame[:4], frame[4:].reset_index(drop=True)]),
+    "rows left out": lambda frame: pd.concat([frame, frame]).iloc[len(frame) :],
+    "shuffled": lambda frame: frame.sample(frac=1, random_state=0),
+    "the path as index": lambda frame: frame.set_index("path"),
+    "several columns as index": lambda frame: frame.set_index(["path", "split"]),
+    "a column that is the index too": lambda frame: frame.set_index(frame["path"]),
+    "labels without a name": lambda frame: frame.set_index(pd.Index([f"r{n}" for n in range(len(frame))])),
+    "a name for the numbers": lambda frame: frame.rename_axis("number"),
+}
+
+
+@pytest.mark.parametrize("form", FRAMES)
+def test_an_index_that_pandas_stored_is_no_number_of_rows(folder, form):
+    plain = run(folder)
+    (folder / "index.parquet").unlink()
+    table = FRAMES[form](pd.DataFrame(ROWS, columns=HEADER))
+    table.to_parquet(folder / "metadata.parquet")
+    tables = [{"file": "metadata.parquet"}]
+    pd.testing.assert_frame_equal(run(folder, tables=tables), plain)
+    (folder / "index.parquet").unlink()
+    wrong = table.assign(label=["even"] * 6 + ["neither"] + ["even"] * 2)
+    wrong.to_parquet(folder / "metadata.parquet")
+    assert "metadata.parquet: row 8: label is 'neither'" in refused(folder, tables=tables)
+
+
 def two_tables(folder):
     labels = {"even": -1, "odd": 1}
     attributes = {"land": -1, "water": 1}
@@ -243,7 +269,9 @@ def test_json_lines_and_parquet_read_the_same_as_csv(folder):
     frame = pd.DataFrame(ROWS, columns=HEADER)
     frame.to_json(folder / "metadata.jsonl", orient="records", lines=True)
     frame.to_parquet(folder / "metadata.parquet")
-    for file in ("metadata.jsonl", "metadata.parquet"):
+    written = (folder / "metadata.jsonl").read_text()
+    (folder / "marked.jsonl").write_text(written, encoding="utf-8-sig")
+    for file in ("metadata.jsonl", "marked.jsonl", "metadata.parquet"):
         pd.testing.assert_frame_equal(first, run(folder, tables=[{"file": file}]))
 
 

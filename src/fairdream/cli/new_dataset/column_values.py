@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NUMBER = r"-?\d+(\.\d+)?"
+LONGEST_NAME = 60  # of a class or attribute, in paths
 CODE = rf"{NUMBER}|true|false|yes|no"  # nothing that a prompt could say of an image
 
 
@@ -43,9 +45,16 @@ def named_values(values: Iterable[str], column: str, role: str, file: Path) -> d
     names: dict[str, str] = {}
     for value in different:
         text = f"{column}_{value.lower().replace('-', 'minus')}" if is_code(value) else value
-        name = re.sub(r"[^A-Za-z0-9.]+", "_", text).strip("_.") or f"{role}_{len(names) + 1}"
+        name = (
+            re.sub(r"[^A-Za-z0-9.]+", "_", _without_accents(text))[:LONGEST_NAME].strip("_.")
+            or f"{role}_{len(names) + 1}"
+        )
         names[f"{name}_{len(names) + 1}" if name in names else name] = value
     return names
+
+
+def _without_accents(text: str) -> str:
+    return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
 
 
 def is_code(value: str) -> bool:

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 # The usual names, in the order in which they are looked for.
 USUAL = {
-    "path": ("path", "file_name", "filename", "img_filename", "image_path", "img_path", "image_id", "image", "file"),
+    "path": (
+        *("path", "file_name", "filename", "file_path", "filepath"),
+        *("image_file_name", "image_filename", "img_file_name", "img_filename", "image_path", "img_path"),
+        *("image_name", "img_name", "image_id", "image", "file"),
+    ),
     "label": ("label", "class", "y", "category", "target"),
     "attribute": ("attribute", "place", "background", "bias", "a"),
     "split": ("split", "partition", "subset", "set"),

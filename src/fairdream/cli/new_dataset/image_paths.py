@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from fairdream.cli.new_dataset.columns import OPTIONS, USUAL, column_asked, described, usual_columns
 from fairdream.cli.new_dataset.split_words import split_of
-from fairdream.data.listing import IMAGE_SUFFIXES, as_on_disk, list_files, subfolders, suffix_of
+from fairdream.data.listing import IMAGE_SUFFIXES, as_on_disk, list_files, subfolders, suffix_of, why_no_path
 from fairdream.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,15 +81,15 @@ def _found(folder: Path, table: pd.DataFrame) -> dict[str, tuple[Path, ...]]:
     return {}
 
 
-def locate(
-    folder: Path, paths: Sequence[str], file: Path, images: str | None = None, split: str | None = None
-) -> Located:
+def locate(folder: Path, cells: pd.Series, file: Path, images: str | None = None, split: str | None = None) -> Located:
     """Return where the images of a table lie.
 
     Parameters
     ----------
     folder
         What is searched: the data set's folder, or that of the table.
+    cells
+        The column of the images' paths.
     images
         The folder in it that paths start from, where that was said.
     split
@@ -97,11 +98,14 @@ def locate(
     Raises
     ------
     UserError
-        When images are missing, or lie in two folders with the same names.
+        When a cell is no path, or images are missing, or lie in two folders with the same names.
     """
-    empty = next((row for row, path in enumerate(paths) if not path), None)
-    if empty is not None:
-        raise UserError(f"{file}: row {empty + 2}: the cell of its image is empty; fill it in, or remove the row")
+    paths = cells.tolist()
+    for row, path in enumerate(paths, 2):
+        if not path:
+            raise UserError(f"{file}: row {row}: the cell of its image is empty; fill it in, or remove the row")
+        if reason := why_no_path(path):
+            raise UserError(f"{file}: row {row}: {cells.name}: {reason}")
     cleaned = _cleaned(folder, paths)
     outside = next((path for path in cleaned if ".." in path.split("/")), None)
     if images is not None:
@@ -136,7 +140,7 @@ def _cleaned(folder: Path, paths: Sequence[str]) -> list[str]:
     cleaned = []
     for path in paths:
         # a name may have a backslash in it, though hardly on purpose
-        plain = PurePosixPath(path if "\\" not in path or (folder / path).is_file() else path.replace("\\", "/"))
+        plain = PurePosixPath(path if "\\" not in path or os.path.isfile(folder / path) else path.replace("\\", "/"))
         cleaned.append((plain.relative_to(home) if plain.is_relative_to(home) else plain).as_posix())
     return cleaned
 

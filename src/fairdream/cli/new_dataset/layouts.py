@@ -23,6 +23,7 @@ from fairdream.runtime.files import atomic
 if TYPE_CHECKING:
     import pandas as pd
 
+DOCUMENTS = {"", ".bib", ".cff", ".html", ".json", ".md", ".pdf", ".py", ".rst", ".txt", ".yaml", ".yml"}
 OWN_TABLE = "fairdream.csv"
 
 
@@ -61,9 +62,10 @@ def find_folder(name: str, asked: Path | None) -> Path | None:
 def _unwrapped(folder: Path) -> Path:
     """Return the one folder in a folder, as an unpacked archive has it; the folder itself where it has more.
 
-    Not one of a split; and not one with Parquet, which may hold images of Hugging Face, whose paths start further up.
+    What is written about a data set may lie beside it. Not one of a split; and not one with Parquet, which may hold
+    images of Hugging Face, whose paths start further up.
     """
-    inner = visible(folder)
+    inner = [path for path in visible(folder) if path.is_dir() or suffix_of(path.name) not in DOCUMENTS]
     if len(inner) != 1 or not inner[0].is_dir() or split_of(inner[0].name):
         return folder
     return folder if any(suffix_of(path.name) == ".parquet" for path in visible(inner[0])) else inner[0]

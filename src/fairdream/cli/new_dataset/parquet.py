@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream.cli.new_dataset.columns import FILE_SPLIT, USUAL
 from fairdream.cli.new_dataset.split_words import split_of
+from fairdream.data.images import open_image
 from fairdream.data.listing import IMAGE_SUFFIXES
 from fairdream.errors import UserError
 
@@ -34,6 +36,20 @@ def _schema(file: Path) -> pa.Schema:
         return pq.read_schema(file)
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{file}: cannot be read as Parquet: {error}") from None
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    """Tell whether a type holds bytes: Arrow has several, and each writer its own."""
+    import pyarrow as pa
+
+    of = pa.types
+    return of.is_binary(kind) or of.is_large_binary(kind) or of.is_binary_view(kind) or of.is_fixed_size_binary(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
 
 
 def _holds_images(kind: pa.DataType) -> bool:
@@ -58,27 +74,23 @@ def _list_columns(file: Path) -> list[str]:
 
 def image_columns(file: Path) -> list[str]:
     """Return the columns of a Parquet file that hold an image each row, by their type or by their first bytes."""
-    import pyarrow as pa
-
-    found = []
-    for field in _schema(file):
-        binary = pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type)
-        if _holds_images(field.type) or (binary and _begins_with_an_image(file, field.name)):
-            found.append(field.name)
-    return found
+    return [
+        field.name
+        for field in _schema(file)
+        if _holds_images(field.type) or (_is_binary(field.type) and _begins_with_an_image(file, field.name))
+    ]
 
 
 def _begins_with_an_image(file: Path, column: str) -> bool:
     import pyarrow.parquet as pq
-    from PIL import Image
 
     with pq.ParquetFile(file) as stored:
         for batch in stored.iter_batches(batch_size=1, columns=[column]):
             content = batch.column(0)[0].as_py()
             if content is not None:
                 try:
-                    Image.open(io.BytesIO(content)).close()
-                except OSError:
+                    open_image(io.BytesIO(content)).close()
+                except Exception:  # a decoder raises whatever strange bytes lead it to
                     return False
                 return True
     return False
@@ -92,12 +104,10 @@ def choose_image_column(files: Sequence[Path], asked: str | None, notes: list[st
     UserError
         When several columns hold images and none, or more than one, has a usual name; when each row has a list of them.
     """
-    import pyarrow as pa
-
     file, schema = files[0], _schema(files[0])
     columns = image_columns(file)
     lists = _list_columns(file)
-    paths = [field.name for field in schema if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+    paths = [field.name for field in schema if _is_text(field.type)]
     if asked is not None:
         if asked in lists:
             raise UserError(f"{file}: each row of {asked} is a list of images; write a table with an image a row")
@@ -197,7 +207,10 @@ def unpack(folder: Path, files: Sequence[Path], column: str) -> pd.DataFrame:
         plain = [
             field.name
             for field in schema
-            if not pa.types.is_nested(field.type) and not pa.types.is_binary(field.type) and field.name != column
+            if not (pa.types.is_nested(field.type) or _is_binary(field.type))
+            # as which pandas stores an index without a name
+            and not re.fullmatch(r"__index_level_\d+__", field.name)
+            and field.name != column
         ]
         target = folder / UNPACKED / file.relative_to(folder).with_suffix("")
         number = 0
@@ -215,22 +228,20 @@ def unpack(folder: Path, files: Sequence[Path], column: str) -> pd.DataFrame:
 
 def _image_file(folder: Path, target: Path, number: int, image: Any, file: Path) -> Path:
     """Write an image's bytes unless they are there, or find the file that a row only names; return its path."""
-    from PIL import Image
-
     if isinstance(image, bytes):
         image = {"bytes": image}
     content, name = (image or {}).get("bytes"), (image or {}).get("path") or ""
     if content is None:
         for base in (file.parent, folder):
-            if name and (base / name).is_file() and (base / name).is_relative_to(folder):
+            if name and os.path.isfile(base / name) and (base / name).is_relative_to(folder):
                 return base / name
         raise UserError(f"{file}: row {number + 1}: no image in it, and no file {name or 'named'}")
     suffix = Path(name).suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         try:
-            with Image.open(io.BytesIO(content)) as opened:
+            with open_image(io.BytesIO(content)) as opened:
                 suffix = f".{(opened.format or '').lower()}"
-        except OSError as error:
+        except Exception as error:  # a decoder raises whatever a broken file leads it to
             raise UserError(f"{file}: row {number + 1}: {error}") from None
     path = target / f"{number:06d}{suffix}"
     if not path.is_file() or path.read_bytes() != content:

@@ -66,8 +66,6 @@ def read(file: Path) -> Read:
     _check_doubled(file, list(raw.columns))
     nested = [name for name in raw if raw[name].map(_is_nested).any()]
     original = raw.drop(columns=nested).apply(as_text)
-    if any(name is not None for name in raw.index.names):  # Parquet may keep a column as pandas' index
-        raw = raw.reset_index()
     # a row's number, as pandas writes it, is no property of an image
     numbers = [name for name in raw if not str(name).strip() or str(name).startswith("Unnamed: ")]
     table = raw.drop(columns=[*nested, *numbers])

@@ -88,9 +88,10 @@ def configuration(base: str, name: str, base_name: str, values: Mapping[str, Any
     return "".join(blocks.values())
 
 
-def words(name: str) -> str:
-    """Return a guess at a name's words in prompts."""
-    return re.sub(r"[_.]+", " ", name)
+def words(value: str) -> str:
+    """Return a guess at the words in prompts of what stands in a table, or of a name."""
+    # a hyphen or a point between letters parts words as _ does; one between digits is a number's
+    return re.sub(r"[_\s]+|(?<=\w)[-.](?=[^\W\d])|(?<=[^\W\d])[-.](?=\w)", " ", value).strip()
 
 
 def _blocks(text: str) -> dict[str, str]:

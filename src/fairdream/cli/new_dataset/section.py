@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairdream.cli.new_dataset import columns, render
-from fairdream.cli.new_dataset.column_values import check_labels, named_values, tell_of_values
+from fairdream.cli.new_dataset.column_values import check_labels, is_code, named_values, tell_of_values
 from fairdream.cli.new_dataset.columns import FILE_SPLIT
 from fairdream.cli.new_dataset.image_paths import choose_path_column, locate
 from fairdream.cli.new_dataset.layouts import write_table
@@ -40,7 +40,7 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
     chosen: dict[str, str | None] = {"path": found.path}
     if found.path is None:
         chosen["path"] = choose_path_column(found.table, options.path, folder, found.file, notes)
-    located = locate(folder, found.table[chosen["path"]].tolist(), found.file, options.images)
+    located = locate(folder, found.table[chosen["path"]], found.file, options.images)
     for role in ("label", "attribute"):
         asked = getattr(options, role)
         if asked in found.nested:
@@ -71,11 +71,16 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
     _missing(table[attribute] == "", attribute, found.file, options.missing, values, notes)
     values["held_out"] = _held_out(chosen["split"], split_values, options, notes)
     for role in ("label", "attribute"):
-        values[f"{role}s"] = {key: render.words(key) for key in values[f"{role}_values"]}
+        values[f"{role}s"] = {key: _words(key, value) for key, value in values[f"{role}_values"].items()}
     tell_of_values(table[label], table[attribute], notes)
     values["images"] = located.base
     file = _file_to_read(folder, found, chosen, values, notes)
     return values | {"tables": [{"file": file, **chosen}]}
+
+
+def _words(name: str, value: str) -> str:
+    """Return the words of a class or attribute: the table's own, which a name has but for letters that paths take."""
+    return render.words(name if is_code(value) else value) or render.words(name)
 
 
 def _check_twice(paths: list[str], stated: Statement | None, file: Path) -> None:

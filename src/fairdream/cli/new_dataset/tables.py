@@ -5,6 +5,7 @@ Several tables that belong together, a table of each split, are read as one.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -112,9 +113,9 @@ def _of_splits(folder: Path, files: list[Path], notes: list[str]) -> list[Path]:
 
 def _named(folder: Path, asked: str, tables: list[Path], notes: list[str]) -> list[Path]:
     """Return the tables that --table names."""
-    files = [folder / asked] if (folder / asked).is_file() else [folder / name.strip() for name in asked.split(",")]
+    files = [folder / asked] if os.path.isfile(folder / asked) else [folder / name.strip() for name in asked.split(",")]
     for file in files:
-        if not file.is_file():
+        if not os.path.isfile(file):  # also where the name is too long for one
             there = ", ".join(path.name for path in tables)
             raise UserError(f"{file}: no such table; of tables, {folder} has: {there or 'none'}")
     others = [path.name for path in tables if path not in files and split_of_file(path.stem)]
@@ -141,7 +142,7 @@ def _as_one(folder: Path, files: Sequence[Path], image: str | None, notes: list[
         home = file.parent
         split = split_of_file(file.stem) or split_of(home.name)
         column = choose_path_column(found.table, image, home, file, notes)
-        located = locate(home, found.table.pop(column).tolist(), file, split=split)
+        located = locate(home, found.table.pop(column), file, split=split)
         up = home.relative_to(folder)
         part = found.table.assign(path=[(up / path).as_posix() for path in located.whole()])
         parts.append(part.assign(**{FILE_SPLIT: split}) if split else part)
