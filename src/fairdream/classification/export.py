@@ -84,6 +84,8 @@ def _card(results: list[dict[str, Any]], chosen: int, content: dict[str, Any], c
         cells = [name, f"{config.train_counts[name]:,}", f"{group['count']:,}"]
         cells += [f"{100 * group['correct'] / group['count']:.1f}", f"{low:.1f} to {high:.1f}"]
         rows.append(f"| {' | '.join(cells)} |")
+    untested = [name for name in config.train_counts if name not in groups]
+    rows += [f"| {name} | {config.train_counts[name]:,} | 0 | – | – |" for name in untested]
     front = {"library_name": "fairdream", "pipeline_tag": "image-classification", "tags": ["group-robustness"]}
     seeds = f"the one of {len(results)} seeds with the highest worst-group accuracy on the validation images"
     others = ", ".join(f"{other['test']['wga']:.1f}" for other in results)
@@ -117,6 +119,11 @@ def _card(results: list[dict[str, Any]], chosen: int, content: dict[str, Any], c
             f"groups: {result['test']['aga']:.1f}; over all test images: {result['test']['sample']:.1f}."
             + (f" Worst group of each seed: {others}." if len(results) > 1 else ""),
             "",
+            *(
+                [f"**No test image of {', '.join(untested)}: these numbers say nothing of it.**", ""]
+                if untested
+                else []
+            ),
             "| group (class-attribute) | training images | test images | accuracy | 95 % interval (Wilson) |",
             "| --- | ---: | ---: | ---: | ---: |",
             *rows,
