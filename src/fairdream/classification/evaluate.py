@@ -33,5 +33,7 @@ def evaluate(predictions: str, metrics: str, names: dict[str, str], train_counts
         result[split] = {
             **summarize(correct, count, train_counts),
             "groups": {group: {"correct": correct[group], "count": count[group]} for group in sorted(count)},
+            # the accuracies say nothing of them
+            "without_images": sorted(train_counts.keys() - count.keys()),
         }
     write_text(metrics, json.dumps(result, indent=1, sort_keys=True) + "\n")

@@ -74,16 +74,22 @@ def _validation(result: dict[str, Any]) -> float:
     return result["validation"]["wga"] if "validation" in result else 0.0
 
 
-def _card(results: list[dict[str, Any]], chosen: int, content: dict[str, Any], config: ExportJob) -> str:
-    result = results[chosen]
-    groups = result["test"]["groups"]
-    worst = min(groups, key=lambda name: groups[name]["correct"] / groups[name]["count"])
+def _rows(groups: dict[str, Any], untested: list[str], config: ExportJob) -> list[str]:
+    """Return the rows of the table of accuracies, groups without a test image at its end."""
     rows = []
     for name, group in groups.items():
         low, high = interval(group["correct"], group["count"])
         cells = [name, f"{config.train_counts[name]:,}", f"{group['count']:,}"]
         cells += [f"{100 * group['correct'] / group['count']:.1f}", f"{low:.1f} to {high:.1f}"]
         rows.append(f"| {' | '.join(cells)} |")
+    return rows + [f"| {name} | {config.train_counts[name]:,} | 0 | – | – |" for name in untested]
+
+
+def _card(results: list[dict[str, Any]], chosen: int, content: dict[str, Any], config: ExportJob) -> str:
+    result = results[chosen]
+    groups = result["test"]["groups"]
+    worst = min(groups, key=lambda name: groups[name]["correct"] / groups[name]["count"])
+    untested = [name for name in config.train_counts if name not in groups]
     front = {"library_name": "fairdream", "pipeline_tag": "image-classification", "tags": ["group-robustness"]}
     seeds = f"the one of {len(results)} seeds with the highest worst-group accuracy on the validation images"
     others = ", ".join(f"{other['test']['wga']:.1f}" for other in results)
@@ -117,9 +123,14 @@ def _card(results: list[dict[str, Any]], chosen: int, content: dict[str, Any], c
             f"groups: {result['test']['aga']:.1f}; over all test images: {result['test']['sample']:.1f}."
             + (f" Worst group of each seed: {others}." if len(results) > 1 else ""),
             "",
+            *(
+                [f"**No test image of {', '.join(untested)}: these numbers say nothing of it.**", ""]
+                if untested
+                else []
+            ),
             "| group (class-attribute) | training images | test images | accuracy | 95 % interval (Wilson) |",
             "| --- | ---: | ---: | ---: | ---: |",
-            *rows,
+            *_rows(groups, untested, config),
             "",
             "## Limits",
             "",

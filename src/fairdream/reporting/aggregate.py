@@ -52,5 +52,18 @@ def summary(metrics: list[str]) -> pd.DataFrame:
     )
 
 
+def untested(metrics: list[str]) -> list[str]:
+    """Return a sentence for each data set that has no test image of some group."""
+    lost: dict[str, set[str]] = {}
+    for path in metrics:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        lost.setdefault(content["dataset"], set()).update(content["test"].get("without_images", []))
+    return [
+        f"{dataset}: no test image of {', '.join(sorted(groups))}, so the accuracies are those of the other groups."
+        for dataset, groups in lost.items()
+        if groups
+    ]
+
+
 def _bias_rank(bias: str) -> float:
     return {ORIGINAL: 0.0, AVERAGE: 2.0}[bias] if bias in (ORIGINAL, AVERAGE) else float(bias)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fairdream.data.groups import ORIGINAL
 from fairdream.methods import METHODS
-from fairdream.reporting.aggregate import AVERAGE, summary
+from fairdream.reporting.aggregate import AVERAGE, summary, untested
 from fairdream.runtime.files import atomic, write_text
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ def tabulate(metrics: list[str], csv: str, markdown: str, latex: str, mark_all_r
     table = summary(metrics)
     with atomic(csv) as path:
         table.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
-    write_text(markdown, render_markdown(table, mark_all_rows))
-    write_text(latex, render_latex(table, mark_all_rows))
+    lost = untested(metrics)
+    write_text(markdown, render_markdown(table, mark_all_rows) + "".join(f"\n**{told}**\n" for told in lost))
+    write_text(latex, render_latex(table, mark_all_rows) + "".join(f"% {told}\n" for told in lost))
 
 
 def render_markdown(table: pd.DataFrame, mark_all_rows: bool) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream.config.base import Section
 from fairdream.methods import METHODS, row_of
+from fairdream.reporting.aggregate import untested
 from fairdream.runtime.files import atomic, write_text
 from fairdream.runtime.job import LOGGER
 
@@ -78,7 +79,8 @@ def uncertainty(predictions: list[str], metrics: list[str], csv: str, markdown: 
     table = pd.DataFrame(rows)
     with atomic(csv) as path:
         table.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
-    write_text(markdown, _markdown(table, config.small_group))
+    lost = "".join(f"\n**{told}**\n" for told in untested(metrics))
+    write_text(markdown, _markdown(table, config.small_group) + lost)
 
 
 def wga(right: np.ndarray, groups: np.ndarray) -> float:

@@ -207,5 +207,9 @@ def test_metrics_come_from_predictions(tmp_path):
     assert content["seed"] == "0"
     test = content["test"]
     assert (test["wga"], test["aga"], test["weighted"], test["sample"]) == (75.0, 87.5, 81.25, 80.0)
+    assert test["without_images"] == []
     assert test["groups"]["a-x"] == {"correct": 3, "count": 4}
     assert content["validation"]["wga"] == 0.0
+    counts = {"a-x": 30, "b-y": 10, "a-y": 1, "b-x": 0}
+    evaluate(str(tmp_path / "p.parquet"), str(tmp_path / "m.json"), {"seed": "0"}, counts)
+    assert json.loads((tmp_path / "m.json").read_text())["test"]["without_images"] == ["a-y", "b-x"]

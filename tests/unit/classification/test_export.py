@@ -55,6 +55,18 @@ def exported(tmp_path):
     return tmp_path / "model"
 
 
+def test_the_card_names_a_group_without_a_test_image(exported, tmp_path):
+    content = json.loads((tmp_path / "0.metrics.json").read_text())
+    del content["test"]["groups"]["light-x"]
+    (tmp_path / "0.metrics.json").write_text(json.dumps(content))
+    out = [str(tmp_path / "other" / name) for name in ("model.safetensors", "config.json", "README.md")]
+    export([str(tmp_path / "0.safetensors")], [str(tmp_path / "0.metrics.json")], *out, CONFIG)
+    card = (tmp_path / "other/README.md").read_text()
+    assert "**No test image of light-x: these numbers say nothing of it.**" in card
+    assert "| light-x | 1 | 0 | – | – |" in card
+    assert "No test image" not in (exported / "README.md").read_text()
+
+
 @pytest.fixture
 def images(tmp_path):
     """Ten images in a folder with spaces in its name, and their table."""

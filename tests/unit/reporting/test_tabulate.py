@@ -71,6 +71,18 @@ def test_average_rows_are_means_of_means_for_methods_with_every_bias(tmp_path, m
     assert rows[["wga_std", "aga_std", "weighted_std"]].isna().all(axis=None)
 
 
+def test_a_group_without_a_test_image_is_named_below_the_table(tmp_path, metrics):
+    for path in metrics:
+        content = json.loads(Path(path).read_text())
+        content["test"]["without_images"] = ["cat-snow"] if content["dataset"] == "faces" else []
+        Path(path).write_text(json.dumps(content))
+    _, markdown, latex = run(tmp_path, metrics)
+    told = "faces: no test image of cat-snow, so the accuracies are those of the other groups."
+    assert markdown.endswith(f"\n\n**{told}**\n")
+    assert latex.endswith(f"% {told}\n")
+    assert "birds_2: no test" not in markdown
+
+
 def test_one_bias_has_no_average(tmp_path, metrics):
     run(tmp_path, [path for path in metrics if "-original-" in path])
     assert set(pd.read_csv(tmp_path / "table1.csv")["bias"]) == {"original"}
