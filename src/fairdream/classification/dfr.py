@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from fairdream.errors import UserError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -16,6 +18,25 @@ def balanced_subset(groups: np.ndarray, generator: np.random.Generator) -> np.nd
     names, counts = np.unique(groups, return_counts=True)
     parts = [generator.permutation(np.flatnonzero(groups == name))[: counts.min()] for name in names]
     return np.sort(np.concatenate(parts))
+
+
+def check(held_out: np.ndarray, classes: int) -> None:
+    """Refuse held-out images, of which `held_out` (n,) are the classes, whose halves cannot show all `classes`.
+
+    Raises
+    ------
+    UserError
+        Says how many there are, and what to do.
+    """
+    import numpy as np
+
+    shown = len(np.unique(held_out))
+    if shown < classes or len(held_out) < 2 * classes:
+        raise UserError(
+            f"DFR learns from one half of the validation images and chooses by the other: {len(held_out)} image(s) of "
+            f"{shown} class(es) do not show every class in a half; give more of them (held_out.validation), or take "
+            "dfr out of methods"
+        )
 
 
 def _halves(classes: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -281,13 +281,7 @@ def _dfr(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, seed
     import torch
 
     held_out = np.flatnonzero(rows["split"].to_numpy(str) == "validation")
-    classes = rows["class"].iloc[held_out].nunique()
-    if classes < head.out_features or len(held_out) < 2 * head.out_features:
-        raise UserError(
-            f"DFR learns from one half of the validation images and chooses by the other: {len(held_out)} image(s) of "
-            f"{classes} class(es) do not show every class in a half; give more of them (held_out.validation), or take "
-            "dfr out of methods"
-        )
+    dfr.check(rows["class"].to_numpy()[held_out], head.out_features)
     weight, bias = dfr.fit(
         features[held_out].cpu().numpy().astype(np.float64),
         rows["class"].to_numpy()[held_out],
