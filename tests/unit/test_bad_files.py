@@ -36,7 +36,7 @@ from fairdream.classification import checkpoint
 from fairdream.data import download
 from fairdream.data.images import encode_png, iter_pngs, open_rgb, write_shard
 from fairdream.diffusion import adapters
-from fairdream.models import fetch_model, model_files, weights
+from fairdream.models import fetch_model, model_files, model_layout, weights
 from fairdream.runtime import files
 
 TINY = ROOT / "resources/tiny-sd"
@@ -241,6 +241,20 @@ def tiny(folder: Path) -> Path:
 @CASES.add("a folder that is no model", "no diffusers model here", "model_index.json is missing")
 def _(folder: Path) -> Callable:
     return diffusion(folder, ROOT / "resources/tiny-clip")
+
+
+@CASES.add(
+    "a base model that predicts the image itself",
+    "they would learn another target than the base model's",
+    "scheduler_config.json: prediction_type is sample",
+    "epsilon or v_prediction",
+)
+def _(folder: Path) -> Callable:
+    shutil.copytree(ROOT / "resources/tiny-sd", folder / "model")
+    schedule = folder / "model/scheduler/scheduler_config.json"
+    schedule.write_text(schedule.read_text().replace('"epsilon"', '"sample"'))
+    assert "sample" in schedule.read_text()
+    return lambda: model_layout.check_diffusion(folder / "model")
 
 
 @CASES.add("a base model of another family", "not of the SD 1, SD 2 or SDXL family", "FluxPipeline")

@@ -28,7 +28,7 @@ def of_a_run(targets: bool) -> Callable[[Callable[..., None]], Callable[..., Non
                 multiple=True,
                 type=click.Path(),
                 metavar="FILE",
-                help="A configuration file in place of RUN; further ones overlay it.",
+                help="A configuration file in place of RUN, or over it; later ones overlay earlier ones.",
             ),
             click.option(
                 "--profile",

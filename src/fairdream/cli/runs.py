@@ -75,7 +75,9 @@ def find(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
     Parameters
     ----------
     words
-        A run's name or file, then targets. With `configfiles`, all of them are targets; without both it is the paper's.
+        A run's name or file, then targets. The name may be missing: the run is then that of `configfiles`, or the paper's.
+    configfiles
+        Overlay the named run, each the ones before it.
     profile
         ``None``: the demo's for the demo and for trials; for others SLURM's where it was edited and SLURM answers, else
         this machine's.
@@ -86,14 +88,18 @@ def find(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
         For a name without a configuration, or a file that is not there; and outside of a clone.
     """
     in_clone()
-    if not configfiles:
-        if not words or words[0].startswith("-"):
-            words = ("paper", *words)
-        configfiles, words = (_file_of(words[0]),), words[1:]
+    if words and not words[0].startswith("-") and (not configfiles or _is_run(words[0])):
+        configfiles, words = (_file_of(words[0]), *configfiles), words[1:]
+    elif not configfiles:
+        configfiles = (NAMED["paper"],)
     for file in configfiles:
         if not Path(file).is_file():
             raise UserError(f"{file}: no such configuration")
     return Run(configfiles, profile or _profile_for(configfiles)), words
+
+
+def _is_run(word: str) -> bool:
+    return word in NAMED or word.endswith((".yaml", ".yml")) or Path("config", f"{word}.yaml").is_file()
 
 
 def _file_of(name: str) -> str:

@@ -24,6 +24,11 @@ class DiffusionModel(Section):
         return self
 
     @property
+    def folder_name(self) -> str:
+        """How the folder is called that a model of the hub is fetched to: each revision has its own."""
+        return f"{self.id}--{self.revision}".replace("/", "--")
+
+    @property
     def is_local(self) -> bool:
         """Whether `id` is a folder on this machine."""
         return self.id.startswith((".", "/", "~")) or Path(self.id).is_dir()
@@ -55,4 +60,4 @@ class Models(Section):
     def diffusion_folder(self) -> Path:
         """Where the base model lies, or will once `fetch_model` has fetched it."""
         own = self.diffusion
-        return Path(own.id).expanduser() if own.is_local else Path(self.folder, own.id.replace("/", "--"))
+        return Path(own.id).expanduser() if own.is_local else Path(self.folder, own.folder_name)

@@ -70,7 +70,7 @@ def _diffusion(folder: Path, config: DiffusionModel) -> Path:
     from huggingface_hub import snapshot_download
 
     # a folder for each revision: what another one leaves, or another run fetches meanwhile, would be taken for this one
-    path = folder / f"{config.id}--{config.revision}".replace("/", "--")
+    path = folder / config.folder_name
     try:
         snapshot_download(
             config.id,

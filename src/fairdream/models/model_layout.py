@@ -31,6 +31,8 @@ SETTINGS = {
     "tokenizer_2": [["tokenizer.json"], ["vocab.json", "merges.txt"]],
     "feature_extractor": [["preprocessor_config.json"]],
 }
+# What a UNet may have learnt to predict: fine-tuning has these targets.
+TARGETS = ("epsilon", "v_prediction")
 NEEDED = {"unet", "vae", "text_encoder", "tokenizer", "scheduler"}
 
 
@@ -50,6 +52,14 @@ def check_diffusion(path: Path) -> None:
     for part, stem in NETWORKS.items():
         if part in NEEDED | named:
             _check_all([path / part / "config.json", *_weights(path / part, stem)])
+    schedule = path / "scheduler/scheduler_config.json"
+    if schedule.is_file():
+        predicts = _read(schedule, "a scheduler's configuration", "_class_name").get("prediction_type", TARGETS[0])
+        if predicts not in TARGETS:
+            raise UserError(
+                f"{schedule}: prediction_type is {predicts}, and adapters are trained on {' or '.join(TARGETS)} alone: "
+                "they would learn another target than the base model's"
+            )
     for part, choices in SETTINGS.items():
         if part in NEEDED | named:
             there = [names for names in choices if all((path / part / name).is_file() for name in names)]

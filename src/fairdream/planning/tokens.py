@@ -16,6 +16,7 @@ from fairdream.errors import UserError
 from fairdream.planning import prompts
 
 CLIP_LIMIT = 77  # tokens, start and end included
+TOY_VOCABULARY = 5_000  # tokens; OpenAI's CLIP has 49,408
 
 
 class Tokenizer(NamedTuple):
@@ -74,11 +75,12 @@ def _ends(text: str, length: int = 120) -> str:
 
 def _diffusion(folder: Path) -> tuple[int, Callable[[], Tokenizer | None]]:
     """Return the limit of the base model's text encoder, and what loads its tokenizer."""
+    encoder = _read(folder / "text_encoder/config.json")
     limit = min(
         _read(folder / "tokenizer/tokenizer_config.json").get("model_max_length", CLIP_LIMIT),
-        _read(folder / "text_encoder/config.json").get("max_position_embeddings", CLIP_LIMIT),
+        encoder.get("max_position_embeddings", CLIP_LIMIT),
     )
-    if _stands_in(limit) or not (folder / "tokenizer").is_dir():
+    if _stands_in(encoder) or not (folder / "tokenizer").is_dir():
         return CLIP_LIMIT, _clip_s_own
 
     def load() -> Tokenizer:
@@ -100,19 +102,20 @@ def _clip(name: str) -> tuple[int, Callable[[], Tokenizer | None]]:
         text = _read(Path(spec.origin).parent / file) if spec and spec.origin else {}
     own = text.get("text_cfg", {})
     limit = own.get("context_length", CLIP_LIMIT)
-    if _stands_in(limit) and name.startswith("local-dir:"):
+    if _stands_in(own) and name.startswith("local-dir:"):
         return CLIP_LIMIT, _clip_s_own
     if "hf_tokenizer_name" not in own:
         return limit, lambda: _clip_s_own(limit)
     return limit, lambda: _other(name, limit)
 
 
-def _stands_in(limit: int) -> bool:
+def _stands_in(encoder: dict[str, Any]) -> bool:
     """Tell whether an encoder is a toy that stands in for CLIP's, as the embedded ones do in a trial of any data.
 
-    These read some 30 tokens of a vocabulary of few words; what is measured is what the real one would read.
+    These read some 30 tokens of a vocabulary of few words; what is measured is what the real one would read. Encoders
+    that are meant to read may have short texts too: SigLIP's 64 tokens.
     """
-    return limit < CLIP_LIMIT
+    return encoder.get("vocab_size", TOY_VOCABULARY) < TOY_VOCABULARY
 
 
 def _clip_s_own(limit: int = CLIP_LIMIT) -> Tokenizer | None:

@@ -172,7 +172,7 @@ class Ending:
 
     def _unlock(self) -> None:
         persistence = self.workflow.persistence
-        # only what this run has locked: Snakemake removes every lock that it finds
+        # only where this run has locked something, see `snakemake_patches.mend_locks`
         if persistence is not None and getattr(persistence, "_lockfile", True):
             persistence.unlock()
 

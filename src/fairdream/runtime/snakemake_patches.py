@@ -1,4 +1,4 @@
-"""Five repairs of Snakemake: of its load where it is started, of jobs run for nothing, and of jobs that are not run.
+"""Six repairs of Snakemake: of its load where it is started, of jobs run for nothing or not at all, and of its locks.
 
 While jobs wait for a place, Snakemake 9 looks again after the span of `max-jobs-per-timespan`, by a timer that it sets
 at every look. So a timer leads to a look and the look to a timer, for ever, and the end of each job begins one more
@@ -26,12 +26,18 @@ it, with "Out of jobs ready to be started" or, under `keep-going`, without a wor
 Groups are formed at each look from the groups of the last one, which Snakemake 9 merges again: where eight jobs share
 an allocation, after a checkpoint sixty-four do, and a running group that grew is submitted once more, until the run
 ends with a KeyError. So groups are formed of jobs, and one that runs or waits for its next attempt stays as it is.
+
+A run that ends removes the locks of all runs in its folder, so that a third one may write the same results as the one
+that still goes on. So it removes its own; `--unlock` removes all, as it is meant to.
 """
 
 from __future__ import annotations
 
+import os
 import threading
+from contextlib import suppress
 from copy import copy
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -175,3 +181,27 @@ def _look_again(scheduler: Any, delay: float) -> None:
     timer.daemon = True  # a run that is over does not wait for it
     scheduler._fairdream_timer = timer
     timer.start()
+
+
+@repair(
+    "the locks of other runs",
+    {
+        "snakemake.persistence.file:FilePersistence._delete_locks": "831014b3c20699d1",
+        "snakemake.persistence:PersistenceBase.cleanup_locks": "694b4a084114c04b",
+    },
+)
+def mend_locks() -> None:
+    """Let a run remove its own locks at its end, and ``--unlock`` those of all."""
+    from snakemake.persistence.file import FilePersistence
+
+    remove_all: Any = FilePersistence._delete_locks
+    setattr(FilePersistence, "cleanup_locks", remove_all)  # noqa: B010 - mypy takes a method for constant
+    setattr(FilePersistence, "_delete_locks", _remove_own_locks)  # noqa: B010
+
+
+def _remove_own_locks(persistence: Any) -> None:
+    for file in persistence._lockfile.values():
+        Path(file).unlink(missing_ok=True)
+    persistence._lockfile.clear()
+    with suppress(OSError):  # of another run there are more
+        os.rmdir(persistence._lockdir)

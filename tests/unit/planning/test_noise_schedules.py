@@ -239,7 +239,8 @@ def test_a_model_of_the_hub_is_known_by_its_name_until_it_is_fetched(tmp_path):
     raw["models"]["diffusion"]["id"] = "stabilityai/stable-diffusion-xl-base-1.0"
     with pytest.raises(UserError, match="leading spacing"):
         schedules.check_steps(validate_config(raw))
-    folder = tmp_path / "stabilityai--stable-diffusion-xl-base-1.0/scheduler"
+    # as `fetch_model` names it
+    folder = tmp_path / f"stabilityai--stable-diffusion-xl-base-1.0--{raw['models']['diffusion']['revision']}/scheduler"
     folder.mkdir(parents=True)
     (folder / "scheduler_config.json").write_text(json.dumps(schedules.SD))
     schedules.check_steps(validate_config(raw))

@@ -167,6 +167,18 @@ def test_what_another_clip_reads_is_its_own():
     assert tokens._clip("ViT-L-14")[0] == 77
 
 
+def test_an_encoder_that_reads_less_is_measured_by_what_it_reads(tmp_path):
+    text = {"context_length": 64, "vocab_size": 49408, "width": 64, "heads": 4, "layers": 2}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": {"text_cfg": text}}))
+    limit, load = tokens._clip(f"local-dir:{tmp_path}")
+    assert limit == load().limit == 64
+    folder = tmp_path / "sd/text_encoder"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 64, "vocab_size": 49408}))
+    (tmp_path / "sd/tokenizer").mkdir()
+    assert tokens._diffusion(tmp_path / "sd")[0] == 64
+
+
 def test_the_embedded_toys_are_measured_as_the_models_that_they_stand_in_for():
     raw = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
     prompt = raw["datasets"]["waterdigits"]["prompts"]

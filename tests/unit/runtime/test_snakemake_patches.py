@@ -10,9 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from snakemake.persistence.file import FilePersistence
 from snakemake.scheduling import job_scheduler
 
-from fairdream.runtime.snakemake_patches import METHOD, mend_scheduler
+from fairdream.runtime.snakemake_patches import METHOD, mend_locks, mend_scheduler
 
 
 class Scheduler(job_scheduler.JobScheduler):
@@ -53,6 +54,32 @@ def test_another_snakemake_is_left_alone(monkeypatch):
     monkeypatch.delattr(job_scheduler.JobScheduler, METHOD)
     assert not mend_scheduler()
     assert not hasattr(job_scheduler.JobScheduler, METHOD)
+
+
+def locks_of_two_runs(folder: Path) -> tuple[FilePersistence, list[Path]]:
+    """A run's persistence, and the locks in its folder: its own, and another run's."""
+    persistence = FilePersistence.__new__(FilePersistence)
+    own, other = folder / "0.output.lock", folder / "1.output.lock"
+    for file in (own, other):
+        file.write_text("a\n")
+    persistence._lockdir, persistence._lockfile = str(folder), {"output": str(own)}
+    return persistence, [own, other]
+
+
+@pytest.mark.parametrize("mended", [True, False])
+def test_a_run_that_ends_leaves_the_locks_of_others(tmp_path, monkeypatch, mended):
+    for name in ("_delete_locks", "cleanup_locks"):
+        # setting it to what it is lets monkeypatch bring it back
+        monkeypatch.setattr(FilePersistence, name, getattr(FilePersistence, name), raising=False)
+    if mended:
+        assert mend_locks()
+    persistence, locks = locks_of_two_runs(tmp_path)
+    persistence.unlock()
+    assert [file.exists() for file in locks] == [False, mended]
+    # and what is asked for by `--unlock`
+    persistence, locks = locks_of_two_runs(tmp_path) if mended else (persistence, locks)
+    persistence.cleanup_locks()
+    assert not any(file.exists() for file in locks)
 
 
 # What Snakemake does by itself is watched too: should it mend that, its repair can go.
