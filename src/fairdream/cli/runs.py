@@ -75,7 +75,7 @@ def find(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
     Parameters
     ----------
     words
-        A run's name or file, then targets. The name may be missing: the run is then that of `configfiles`, or the paper's.
+        A run's name or file, then targets. Without a name the run is that of `configfiles`, or the paper's.
     configfiles
         Overlay the named run, each the ones before it.
     profile

@@ -63,6 +63,7 @@ def call(*words):
             runs.Run(("config.yaml", "config/birds.yaml"), "profiles/local"),
             (),
         ),
+        (("birds",), ("more.yaml",), runs.Run(("config/birds.yaml", "more.yaml"), "profiles/local"), ()),
     ],
 )
 def test_a_run_is_named_by_its_configuration(clone, words, configfiles, expected, targets):
