@@ -728,7 +728,7 @@ command(
 for kind, content, *words in (
     ("of other images", "path,label\nz.png,odd\n", "none of its paths is one of"),
     ("without the column", "file,label\na.png,odd\n", "-column NAME"),
-    ("whose classes are numbers", "path,label\na.png,1\n", "no class of the classifier", "'1' (1 images", "row 2"),
+    ("whose classes are numbers", "path,label\na.png,1\n", "no class of the classifier", "'1' (1 image(s)", "row 2"),
     ("with a row without an image", "path,label\na.png,odd\n ,odd\n", "the cell of its image is empty", "row 3"),
     ("with two rows of an image", "path,label\na.png,odd\n./a.png,even\n", "has two rows", "row 2 (odd) and row 3"),
     ("whose labels are empty", "path,label\na.png,\n", "no image has both a label and an attribute"),
@@ -756,9 +756,23 @@ command(
         written(f / "t.csv", b"path,label\na.png,odd\n"),
     ],
     "left out of the accuracies",
-    "1 of 2 images have no row",
+    "1 of 2 image(s) have no row",
     "b.png",
     "worst group",
+    status=0,
+)
+command(
+    "a table of groups with rows of other images too",
+    lambda f: [
+        "predict",
+        classifier_file(f),
+        picture(f),
+        "--table",
+        written(f / "t.csv", b"path,label\na.png,odd\nz.png,even\n"),
+    ],
+    "are of images that were not given",
+    "1 of 2 rows",
+    "row 3: z.png",
     status=0,
 )
 command(

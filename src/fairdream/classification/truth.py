@@ -118,7 +118,7 @@ def match(
     rows
         By image, of those that have a group.
     notes
-        Which images are left out, in words.
+        Which images are left out, and how many rows are of no image that is classified, in words.
 
     Raises
     ------
@@ -126,11 +126,16 @@ def match(
         When a column is missing, an image has two rows or a row several images, a label is no class, or no image has
         a group.
     """
-    rows = _rows_by_image(images, truth, read_truth(truth, columns))
+    known = read_truth(truth, columns)
+    rows = _rows_by_image(images, truth, known)
     labelled = {image: row for image, row in rows.items() if row.label.strip()}
     whole = {image: row for image, row in labelled.items() if row.attribute is None or row.attribute.strip()}
     attribute = columns.attribute or "attribute"
     notes = []
+    used = {row.number for row in rows.values()}
+    if others := [row for row in known if row.number not in used]:
+        told = f"{len(others)} of {len(known)} rows are of images that were not given"
+        notes.append(f"{truth}: {told}, first row {others[0].number}: {others[0].path}")
     for left, kept, reason in (
         (list(map(str, images)), rows, "have no row"),
         (rows, labelled, f"have an empty {columns.label}"),
@@ -139,7 +144,7 @@ def match(
         without = [image for image in left if image not in kept]
         if without:
             notes.append(
-                f"{truth}: {len(without)} of {len(images)} images {reason}, first {without[0]}; they are classified, "
+                f"{truth}: {len(without)} of {len(images)} image(s) {reason}, first {without[0]}; classified, "
                 "and left out of the accuracies"
             )
     _check_labels(labelled.values(), classes, truth, columns.label)
@@ -191,7 +196,7 @@ def _check_labels(rows: Iterable[Row], classes: Sequence[str], truth: str | Path
     for label, own in list(wrong.items())[:MOST_SHOWN]:
         near = plain.get(label.strip().casefold())
         hint = f"; is it {near!r}?" if near else ""
-        told.append(f"{label!r} ({len(own)} images, first in row {min(row.number for row in own)}{hint})")
+        told.append(f"{label!r} ({len(own)} image(s), first in row {min(row.number for row in own)}{hint})")
     if len(wrong) > MOST_SHOWN:
         told.append(f"{len(wrong)} in all")
     raise UserError(

@@ -42,7 +42,7 @@ def test_labels_that_are_no_class_are_refused_with_their_number_and_the_class_th
     truth = table(folder, "0.png,dog,in", "1.png,Dog,in", "2.png,fox,in", "3.png,Dog,in")
     with pytest.raises(UserError, match="no class of the classifier") as refused:
         matched(truth, folder)
-    assert "'Dog' (2 images, first in row 3; is it 'dog'?), 'fox' (1 images, first in row 4)" in str(refused.value)
+    assert "'Dog' (2 image(s), first in row 3; is it 'dog'?), 'fox' (1 image(s), first in row 4)" in str(refused.value)
     assert "its classes are cat, dog" in str(refused.value)
     # that of an image which is not compared is nobody's matter
     assert len(matched(truth, folder / "0.png")[0]) == 1
@@ -54,9 +54,9 @@ def test_images_without_a_label_or_an_attribute_have_no_group_and_are_counted(fo
     truth = table(folder, "0.png,dog,in", "1.png,,out", "2.png, ,out", "3.png,cat,")
     rows, notes = matched(truth)
     assert [row.group for row in rows.values()] == ["dog-in"]
-    assert "2 of 4 images have an empty label, first " in notes[0]
+    assert "2 of 4 image(s) have an empty label, first " in notes[0]
     assert "1.png" in notes[0]
-    assert "1 of 4 images have an empty attribute, first " in notes[1]
+    assert "1 of 4 image(s) have an empty attribute, first " in notes[1]
     assert len(notes) == 2
     text = accuracies(rows, find([folder])[0])
     assert text == "dog-in  100.0 %  1 of 1\nworst group 100.0 %, mean over groups 100.0 %, all images 100.0 %"
@@ -94,8 +94,16 @@ def test_images_without_a_row_are_counted(folder):
     rows, notes = matched(table(folder, "0.png,dog,in"), folder)
     assert len(rows) == 1
     assert len(notes) == 1
-    assert "3 of 4 images have no row, first" in notes[0]
+    assert "3 of 4 image(s) have no row, first" in notes[0]
     assert "1.png" in notes[0]
+
+
+def test_rows_of_images_that_are_not_given_are_counted(folder):
+    """A group whose files are not there would be missing among the accuracies without a word."""
+    truth = table(folder, "0.png,dog,in", "gone.png,cat,in", "1.png,dog,in")
+    rows, notes = matched(truth, folder / "0.png")
+    assert len(rows) == 1
+    assert notes == [f"{truth}: 2 of 3 rows are of images that were not given, first row 3: gone.png"]
 
 
 def test_a_path_that_fits_several_images_is_refused(folder):
