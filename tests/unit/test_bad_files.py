@@ -729,7 +729,7 @@ for kind, content, *words in (
     ("of other images", "path,label\nz.png,odd\n", "none of its paths is one of"),
     ("without the column", "file,label\na.png,odd\n", "-column NAME"),
     ("whose classes are numbers", "path,label\na.png,1\n", "no class of the classifier", "'1' (1 image(s)", "row 2"),
-    ("with a row without an image", "path,label\na.png,odd\n ,odd\n", "the cell of its image is empty", "row 3"),
+    ("with a row without an image", "path,label\na.png,odd\n ,odd\n", "names no image", "row 3"),
     ("with two rows of an image", "path,label\na.png,odd\n./a.png,even\n", "has two rows", "row 2 (odd) and row 3"),
     ("whose labels are empty", "path,label\na.png,\n", "no image has both a label and an attribute"),
 ):

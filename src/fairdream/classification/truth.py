@@ -69,7 +69,9 @@ def read_truth(truth: str | Path, columns: Columns = USUAL) -> list[Row]:
     rows = [Row(first + number, *cells) for number, cells in enumerate(zip(paths, labels, attributes, strict=True))]
     for row in rows:
         if not row.path.strip():
-            raise UserError(f"{truth}: row {row.number}: the cell of its image is empty; fill it in, or remove the row")
+            raise UserError(
+                f"{truth}: row {row.number} names no image: its {columns.image} is empty; fill it in, or remove the row"
+            )
         if reason := why_no_path(row.path):
             raise UserError(f"{truth}: row {row.number}: {columns.image}: {reason}")
     return rows

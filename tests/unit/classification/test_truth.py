@@ -122,7 +122,7 @@ def test_a_path_that_fits_several_images_is_refused(folder):
 
 
 def test_what_no_path_can_be_is_refused_with_its_row(folder):
-    with pytest.raises(UserError, match="row 3: the cell of its image is empty"):
+    with pytest.raises(UserError, match="row 3 names no image: its path is empty"):
         matched(table(folder, "0.png,dog,in", ",dog,in"))
     with pytest.raises(UserError, match=r"row 2: path: 'https://x/0\.png' is an address"):
         matched(table(folder, "https://x/0.png,dog,in"))
