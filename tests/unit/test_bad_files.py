@@ -664,10 +664,10 @@ archive("a page for an archive", b"<html>", "neither a tar nor a zip archive", "
 # Commands: `python -m fairdream …`.
 
 
-def command(name: str, arguments: Callable[[Path], list[str]], *words: str) -> None:
+def command(name: str, arguments: Callable[[Path], list[str]], *words: str, status: int = 1) -> None:
     """Add a row: a command line."""
 
-    @CASES.add(name, *words)
+    @CASES.add(name, *words, status=status)
     def plant(folder: Path) -> Callable:
         given = arguments(folder)
 
@@ -739,10 +739,13 @@ command(
     "cannot be read as a table",
     "t.csv",
 )
-for kind, content, words in (
-    ("of other images", b"path,label\nz.png,odd\n", "none of its paths is one of"),
-    ("without the column", b"file,label\na.png,odd\n", "-column NAME"),
-    ("whose classes are numbers", b"path,label\na.png,1\n", "is a class of the classifier"),
+for kind, content, *words in (
+    ("of other images", "path,label\nz.png,odd\n", "none of its paths is one of"),
+    ("without the column", "file,label\na.png,odd\n", "-column NAME"),
+    ("whose classes are numbers", "path,label\na.png,1\n", "no class of the classifier", "'1' (1 image(s)", "row 2"),
+    ("with a row without an image", "path,label\na.png,odd\n ,odd\n", "names no image", "row 3"),
+    ("with two rows of an image", "path,label\na.png,odd\n./a.png,even\n", "has two rows", "row 2 (odd) and row 3"),
+    ("whose labels are empty", "path,label\na.png,\n", "no image has both a label and an attribute"),
 ):
     command(
         f"a table of groups {kind}",
@@ -751,11 +754,77 @@ for kind, content, words in (
             classifier_file(f),
             picture(f),
             "--table",
-            written(f / "t.csv", content),
+            written(f / "t.csv", content.encode()),
         ],
-        words,
+        *words,
         "t.csv",
     )
+command(
+    "a table of groups that leaves an image out",
+    lambda f: [
+        "predict",
+        classifier_file(f),
+        picture(f),
+        picture(f, b"b.png"),
+        "--table",
+        written(f / "t.csv", b"path,label\na.png,odd\n"),
+    ],
+    "left out of the accuracies",
+    "1 of 2 image(s) have no row",
+    "b.png",
+    "worst group",
+    status=0,
+)
+command(
+    "a table of groups with rows of other images too",
+    lambda f: [
+        "predict",
+        classifier_file(f),
+        picture(f),
+        "--table",
+        written(f / "t.csv", b"path,label\na.png,odd\nz.png,even\n"),
+    ],
+    "are of images that were not given",
+    "1 of 2 rows",
+    "row 3: z.png",
+    status=0,
+)
+command(
+    "a table of groups whose images are broken",
+    lambda f: [
+        "predict",
+        classifier_file(f),
+        picture(f),
+        written(f / "b.png", b""),
+        "--table",
+        written(f / "t.csv", b"path,label\nb.png,odd\n"),
+    ],
+    "so there is no accuracy",
+    "b.png",
+)
+
+
+def two_folders(folder: Path) -> str:
+    for name in ("one", "other"):
+        (folder / name).mkdir()
+        picture(folder / name)
+    return str(folder)
+
+
+command(
+    "a table of groups whose paths fit two folders",
+    lambda f: [
+        "predict",
+        classifier_file(f),
+        two_folders(f),
+        "--table",
+        written(f / "t.csv", b"path,label\na.png,odd\n"),
+    ],
+    "fits several images",
+    "one/a.png",
+    "other/a.png",
+    "row 2",
+)
 
 
 @pytest.mark.skipif(not TINY.is_dir(), reason="resources/tiny-sd is not there")

@@ -8,14 +8,12 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from fairdream.classification import classifier
-from fairdream.classification.metrics import summarize
+from fairdream.classification.truth import USUAL, Columns, group_accuracies, images_of, match, place
 from fairdream.data.images import open_rgb
-from fairdream.data.index import as_text, read_table
-from fairdream.data.listing import as_on_disk, is_utf8, list_files, one_form
-from fairdream.data.manifest import image_base
+from fairdream.data.listing import is_utf8, list_files
 from fairdream.errors import UserError
 from fairdream.models.device import best_device
 from fairdream.runtime.files import atomic
@@ -96,7 +94,10 @@ def _problem(path: Path) -> str | None:
 
 
 def find(images: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
-    """Return files as they are named and the image files below folders, sorted; and what was passed over, in words."""
+    """Return files as they are named and the image files below folders, sorted; and what was passed over, in words.
+
+    A file that is named twice, or also lies in one of the folders, is one image.
+    """
     paths, notes = [], []
     for image in map(Path, images):
         if image.is_dir():
@@ -105,91 +106,10 @@ def find(images: Iterable[str | Path]) -> tuple[list[Path], list[str]]:
             notes += found.told()
         else:
             paths.append(image)
-    return paths, notes
-
-
-class Columns(NamedTuple):
-    """Names of a table's columns; the attribute's may be missing where no name was given."""
-
-    image: str = "path"
-    label: str = "label"
-    attribute: str | None = None
-
-
-USUAL = Columns()
-
-
-def read_truth(truth: str | Path, columns: Columns) -> pd.DataFrame:
-    """Return a table of labels as text; it has the columns.
-
-    Raises
-    ------
-    UserError
-        When it cannot be read or lacks one.
-    """
-    known = read_table(Path(truth)).apply(as_text)
-    for what, column in columns._asdict().items():
-        if column is not None and column not in known:
-            raise UserError(
-                f"{truth}: has no column {column}, only {', '.join(known.columns)}; say --{what}-column NAME"
-            )
-    return known
-
-
-def group_accuracies(table: pd.DataFrame, truth: str | Path, columns: Columns = USUAL) -> str:
-    """Return the accuracy of each group as text.
-
-    Parameters
-    ----------
-    table
-        Of `predict`.
-    truth
-        CSV, TSV, JSON Lines or Parquet table with the path of each image (as predicted, or relative to the table's
-        folder or one below it), its label and, for groups, its attribute.
-    columns
-        Their names in it.
-
-    Raises
-    ------
-    UserError
-        When a column is missing, no path is found among the predictions, or no label is a class.
-    """
-    import pandas as pd
-
-    truth = Path(truth)
-    known = read_truth(truth, columns)
-    known["class"] = known[columns.label]
-    known["group"] = known["class"]
-    attribute = columns.attribute or "attribute"
-    if attribute in known:
-        known["group"] += "-" + known[attribute]
-    bases = (image_base(truth.parent, known[columns.image].tolist())[0], truth.parent, Path())
-    place = {}
-    for path, label, group in known[[columns.image, "class", "group"]].itertuples(index=False):
-        for base in bases:
-            place[one_form(str((base / path).resolve()))] = (label, group)
-    own = [place.get(one_form(str(Path(path).resolve()))) for path in table["path"]]
-    found = pd.Series(own, dtype=object).dropna()
-    if found.empty:
-        raise UserError(f"{truth}: none of its paths is one of the {len(table)} images, e.g. {table['path'].iloc[0]}")
-    classes = [name.removeprefix("p_") for name in table.columns if name.startswith("p_")]
-    if not set(found.str[0]) & set(classes):
-        raise UserError(
-            f"{truth}: none of its labels ({', '.join(sorted(set(found.str[0]))[:5])}) is a class of the classifier "
-            f"({', '.join(classes)}); write these names into its column {columns.label}"
-        )
-    rows = table.loc[found.index].assign(label=found.str[0], group=found.str[1])
-    right = rows["predicted"] == rows["label"]
-    counts = rows.assign(right=right).groupby("group")["right"].agg(["sum", "count"])
-    correct, count = counts["sum"].astype(int).to_dict(), counts["count"].astype(int).to_dict()
-    numbers = summarize(correct, count, count)
-    width = max(map(len, count))
-    lines = []
-    for name in count:
-        lines.append(f"{name:{width}}  {100 * correct[name] / count[name]:5.1f} %  {correct[name]} of {count[name]}")
-    worst, mean, sample = (f"{numbers[key]:.1f} %" for key in ("wga", "aga", "sample"))
-    lines.append(f"worst group {worst}, mean over groups {mean}, all images {sample}")
-    return "\n".join(lines)
+    once: dict[str, Path] = {}
+    for path in paths:
+        once.setdefault(place(path), path)
+    return list(once.values()), notes
 
 
 def main(
@@ -200,10 +120,7 @@ def main(
     Without images those of the table are classified.
     """
     if truth and not images:
-        paths = read_truth(truth, columns)[columns.image].tolist()
-        base, _ = image_base(Path(truth).parent, paths)
-        beside = zip(as_on_disk(base, paths), paths, strict=True)
-        images = [path if own is None else base / own for own, path in beside]
+        images = images_of(truth, columns)
     # begun before the work: a place that cannot be written shows at once
     with atomic(output) if output else nullcontext(sys.stdout) as target:
         if isinstance(target, Path):
@@ -211,12 +128,16 @@ def main(
         paths, notes = find(images)
         for note in notes:
             print(note, file=sys.stderr)
+        if truth and paths:
+            rows, left_out = match(paths, load(Path(model))[1], truth, columns)
         table, broken = predict(model, paths)
         table.to_csv(target, index=False, float_format="%.6f", lineterminator="\n")
     for reason in broken.values():
         print(reason, file=sys.stderr)
     if truth:
-        print(group_accuracies(table, truth, columns), file=sys.stderr if output is None else sys.stdout)
+        for note in left_out:
+            print(note, file=sys.stderr)
+        print(group_accuracies(table, rows), file=sys.stderr if output is None else sys.stdout)
     return 1 if broken else 0
 
 

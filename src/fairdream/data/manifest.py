@@ -9,31 +9,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fairdream.config.datasets import Source
-from fairdream.data.listing import Listing, as_on_disk, check_names, list_files, subfolders
+from fairdream.data.listing import Listing, check_names, list_files
 from fairdream.errors import UserError
 from fairdream.identity import file_digest
 from fairdream.runtime.files import atomic
 from fairdream.runtime.job import LOGGER
-
-
-def image_base(folder: Path, paths: Sequence[str]) -> tuple[Path, int]:
-    """Return the folder that a table's paths start from, its own or one below it, and how many images were found there.
-
-    Most of the first ones decide: one that is missing shows later, by its name.
-    """
-    first, found, bases = paths[:20], {}, [folder]
-    for _ in range(3):
-        for base in bases:
-            found[base] = sum(own is not None for own in as_on_disk(base, first))
-        if max(found.values()) == len(first):
-            break
-        bases = [inner for base in bases for inner in subfolders(base)]
-    return max(found.items(), key=lambda own: own[1])
 
 
 def missing_data(config: Source) -> list[str]:

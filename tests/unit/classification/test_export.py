@@ -13,7 +13,8 @@ torch = pytest.importorskip("torch")
 
 from fairdream.classification import classifier  # noqa: E402
 from fairdream.classification.export import ExportJob, export, interval  # noqa: E402
-from fairdream.classification.predict import Columns, group_accuracies, predict  # noqa: E402
+from fairdream.classification.predict import find, predict  # noqa: E402
+from fairdream.classification.truth import Columns, group_accuracies, match  # noqa: E402
 from fairdream.config.models import EncoderModel  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 
@@ -111,14 +112,16 @@ def test_predictions_are_those_of_the_network(exported, images):
 def test_group_accuracies_are_counted(images):
     paths = [str(path) for path in sorted(images.rglob("*.*")) if path.suffix != ".csv"]
     table = pd.DataFrame({"path": paths, "predicted": "dark", "p_dark": 1.0, "p_light": 0.0})
-    text = group_accuracies(table, images / "table.csv")
+    text = group_accuracies(table, match(paths, ["dark", "light"], images / "table.csv")[0])
     assert "dark-x   100.0 %  3 of 3" in text
     assert "light-y    0.0 %  0 of 3" in text
     assert "worst group 0.0 %, mean over groups 50.0 %, all images 50.0 %" in text
     # under the names that the user's table has
     own = pd.read_csv(images / "table.csv").set_axis(["file", "shade", "corner"], axis=1)
     own.to_csv(images / "own.csv", index=False)
-    assert group_accuracies(table, images / "own.csv", Columns("file", "shade", "corner")) == text
+    rows, notes = match(paths, ["dark", "light"], images / "own.csv", Columns("file", "shade", "corner"))
+    assert group_accuracies(table, rows) == text
+    assert not notes
 
 
 def run(*arguments, cwd):
@@ -172,9 +175,9 @@ def test_a_mistake_is_named(exported, images, tmp_path, mistake):
         "no model": (lambda: predict(tmp_path / "none", [images]), "no classifier there"),
         "no classifier": (lambda: predict(other, [images]), "is no classifier of FairDream"),
         "no image": (lambda: predict(exported, [exported]), "no image that can be read"),
-        "no column": (lambda: group_accuracies(predict(exported, [images])[0], tmp_path / "short.csv"), "column path"),
-        "no class": (lambda: group_accuracies(predict(exported, [images])[0], tmp_path / "codes.csv"), "dark, light"),
-        "no match": (lambda: group_accuracies(predict(exported, [images])[0], tmp_path / "foreign.csv"), "none of its"),
+        "no column": (lambda: match(find([images])[0], ["dark", "light"], tmp_path / "short.csv"), "column path"),
+        "no class": (lambda: match(find([images])[0], ["dark", "light"], tmp_path / "codes.csv"), "dark, light"),
+        "no match": (lambda: match(find([images])[0], ["dark", "light"], tmp_path / "foreign.csv"), "none of its"),
     }
     call, words = calls[mistake]
     with pytest.raises(UserError, match=words):

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from fairdream.cli.new_dataset.columns import OPTIONS, USUAL, column_asked, described, usual_columns
 from fairdream.cli.new_dataset.split_words import split_of
-from fairdream.data.listing import IMAGE_SUFFIXES, as_on_disk, list_files, subfolders, suffix_of, why_no_path
+from fairdream.data.image_bases import SOME, image_bases
+from fairdream.data.listing import IMAGE_SUFFIXES, as_on_disk, list_files, suffix_of, why_no_path
 from fairdream.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 USUAL_FOLDERS = ("images", "image", "imgs", "img")
-SOME = 20  # rows that decide where to look; one that is missing shows later, by its name
 
 
 class Located(NamedTuple):
@@ -75,7 +75,7 @@ def _found(folder: Path, table: pd.DataFrame) -> dict[str, tuple[Path, ...]]:
     }
     shorter = {column: _without_prefix(folder, paths) for column, paths in first.items()}
     for paths in (first, shorter):
-        found = {column: (bases[0], own) for column, own in paths.items() if (bases := _bases(folder, own))}
+        found = {column: (bases[0], own) for column, own in paths.items() if (bases := image_bases(folder, own))}
         if found:
             return {column: tuple(base / path for path in own) for column, (base, own) in found.items()}
     return {}
@@ -113,11 +113,11 @@ def locate(folder: Path, cells: pd.Series, file: Path, images: str | None = None
             raise UserError(f"--images {images}: no such folder in {folder}")
         bases = [folder / images]
     else:
-        bases = _bases(folder, cleaned) if outside is None else []
+        bases = image_bases(folder, cleaned) if outside is None else []
     if not bases and outside is None:
         shorter = _without_prefix(folder, cleaned)
         if shorter:
-            cleaned, bases = shorter, _bases(folder, shorter)
+            cleaned, bases = shorter, image_bases(folder, shorter)
     outside = outside or next((path for path in cleaned if path.startswith("/") and not bases), None)
     if outside is not None:
         raise UserError(f"{file}: {outside}: paths must be relative to {folder} or a folder in it, and stay inside")
@@ -145,22 +145,6 @@ def _cleaned(folder: Path, paths: Sequence[str]) -> list[str]:
     return cleaned
 
 
-def _bases(folder: Path, paths: Sequence[str]) -> list[Path]:
-    """Return the folders, up to two levels below, that have the most of the first images; the highest ones."""
-    first = [path for path in paths[:SOME] if not path.startswith("/")]
-    best: list[Path] = []
-    most, bases = 0, [folder]
-    for _ in range(3):
-        counts = {base: sum(own is not None for own in as_on_disk(base, first)) for base in bases}
-        if max(counts.values(), default=0) > most:
-            most = max(counts.values())
-            best = [base for base, count in counts.items() if count == most]
-        if most == len(first):
-            break
-        bases = [inner for base in bases for inner in subfolders(base)]
-    return best
-
-
 def _without_prefix(folder: Path, paths: Sequence[str]) -> list[str]:
     """Return paths without the folders that all begin with and that are not there; nothing if no image is found so."""
     parts = [PurePosixPath(path).parts for path in paths]
@@ -169,7 +153,7 @@ def _without_prefix(folder: Path, paths: Sequence[str]) -> list[str]:
         shared += 1
     for count in range(1, shared + 1):
         shorter = ["/".join(own[count:]) for own in parts]
-        if _bases(folder, shorter):
+        if image_bases(folder, shorter):
             return shorter
     return []
 
