@@ -21,6 +21,8 @@ CASES = Table()
 def new_dataset(folder: Path, *options: str) -> Callable:
     def run() -> None:
         (folder / "config").mkdir()
+        (folder / "profiles").mkdir()
+        (folder / "Snakefile").touch()
         shutil.copy(ROOT / "config.yaml", folder)
         os.chdir(folder)
         main(["pets", *options])
