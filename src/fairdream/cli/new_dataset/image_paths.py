@@ -63,10 +63,11 @@ def choose_path_column(table: pd.DataFrame, asked: str | None, folder: Path, fil
     chosen = next(iter(found))
     if chosen != usual[0]:
         notes.append(f"the images are those of the column {chosen}: files that {usual[0]} names are not there")
-    if others := [name for name, own in _found(folder, table.drop(columns=usual)).items() if own != found[chosen]]:
+    more = [name for name, own in _found(folder, table.drop(columns=usual)).items() if own != found[chosen]]
+    if more:
         notes.append(
-            f"the images are those of the column {chosen}; {', '.join(others)} names files that are there as well, "
-            f"else --image {others[0]}"
+            f"the images are those of the column {chosen}; the files of {' and '.join(more)} are there as well, "
+            f"else --image {more[0]}"
         )
     return chosen
 
@@ -205,7 +206,7 @@ def _ask_about_copies(folder: Path, base: Path, paths: Sequence[str], file: Path
         if other := next((own for own in there if own.endswith(f"/{path}") and own != f"/{home}/{path}"), None):
             raise UserError(
                 f"{file}: {path} is in several folders ({home}/{path}, {other[1:]}); say which one has the images: "
-                f"--images {home}, or write the folder into each path"
+                f"--images {home} or --images {other[1 : -len(path) - 1] or '.'}, or write the folder into each path"
             )
 
 

@@ -56,7 +56,7 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
     stated = stated_split(found.table, whole, (path, label, attribute), options.split, given, found.file, notes)
     if stated is None and options.split is None:
         top = options.folder if options.folder and options.folder.is_dir() else Path("data", options.name)
-        ask_about_files([top if top.is_dir() else folder], found.file, options.table is not None)
+        ask_about_files(top if top.is_dir() else folder, found.file, options.table is not None)
     _check_twice(whole, stated, found.file)
     without_rows(folder, whole, found.file, notes)
     if [name.removeprefix("./") for name in found.table[path]] != located.paths:

@@ -88,7 +88,7 @@ def refuse_classes(folder: Path, names: Iterable[str]) -> None:
         )
 
 
-def ask_about_files(folders: Iterable[Path], table: Path, chosen: bool) -> None:
+def ask_about_files(folder: Path, table: Path, chosen: bool) -> None:
     """Stop where files beside the table are called as lists of splits are, and nothing that was read says a split.
 
     Parameters
@@ -102,16 +102,14 @@ def ask_about_files(folders: Iterable[Path], table: Path, chosen: bool) -> None:
         With the files.
     """
     found = []
-    for folder in folders:
-        for name in list_files(folder, LISTS).files:
-            path = PurePosixPath(name)
-            own = folder / name == table or path.name == OWN_TABLE
-            if own or (chosen and path.suffix.lower() in TABLE_SUFFIXES and folder / name == table.parent / path.name):
-                continue
-            if hints(path.stem) or STATING & set(words_of(path.stem)):
-                found.append(folder / name)
+    for path in (folder / name for name in list_files(folder, LISTS).files):
+        known = path == table or path.name == OWN_TABLE
+        if chosen and path.parent == table.parent and path.suffix.lower() in TABLE_SUFFIXES:
+            known = True
+        if not known and (hints(path.stem) or STATING & set(words_of(path.stem))):
+            found.append(str(path))
     if found:
-        shown = ", ".join(str(path) for path in found[:4]) + (", …" if len(found) > 4 else "")
+        shown = ", ".join(found[:4]) + (", …" if len(found) > 4 else "")
         raise UserError(
             f"{shown}: {'do these files' if len(found) > 1 else 'does this file'} state a split? None is read from "
             "there. Write a table with a column `split` that says it of each image, or say --split none for a seeded "

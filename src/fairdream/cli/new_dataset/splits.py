@@ -176,10 +176,7 @@ def _of_hints(values: pd.Series, given: Mapping[str, str], where: str) -> Statem
     meaning = {value: split for value, split in given.items() if value in counts}
     if set(counts.index) <= meaning.keys():
         return Statement(str(values.name), values, meaning)
-    for value in counts.index:
-        said = hints(value)
-        if value not in meaning and len(said) == 1 and said <= set(SPLITS):
-            meaning[value] = said.pop()
+    meaning = {value: split for value in counts.index if (split := _likely(value))} | meaning
     return Statement(str(values.name), values, meaning, f"{where} look like splits")
 
 
@@ -202,6 +199,12 @@ def _of_column(values: pd.Series, given: Mapping[str, str], told: str = "") -> S
         else:
             meaning[value] = split
     return Statement(name, values, meaning, "; ".join(problems[:4]), told)
+
+
+def _likely(value: str) -> str | None:
+    """Return the one split that words in a value stand for; to be proposed, not taken."""
+    said = hints(value)
+    return said.pop() if len(said) == 1 and said <= set(SPLITS) else None
 
 
 def _flag(name: str, values: pd.Series) -> str | None:
@@ -288,8 +291,10 @@ def _question(found: Sequence[Statement], file: Path) -> str:
         answer = f"--split {one.name}"
         if one.problem:
             values = list(dict.fromkeys([*one.meaning, *sorted(set(one.values))]))
-            pairs = ",".join(f"{one.meaning.get(value, '?')}={value}" for value in values)
-            answer += f' --split-values "{pairs}" (for each ? train, validation, test, or none to leave its images out)'
+            pairs = ",".join(f"{one.meaning.get(value) or _likely(value) or '?'}={value}" for value in values)
+            answer += f' --split-values "{pairs}"'
+            if "?=" in pairs:
+                answer += " (for each ? train, validation, test, or none to leave its images out)"
         answers.append(answer)
     lines.append(f"Say {', or '.join([*answers, '--split none for a seeded split of all images'])}")
     return "\n".join(lines)
