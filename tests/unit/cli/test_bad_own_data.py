@@ -222,7 +222,7 @@ classes(
     "pets_test, pets_train",
     form="pets_{split}",
 )
-classes("folders of folds", "are these folders splits, or classes?", "fold1", form="fold{fold}/{label}")
+classes("folders of folds", "are these folders splits, or classes?", "fold1", form="fold{fold}")
 
 
 @CASES.add("a folder of all images beside one of copies", "is this the folder of all images, or a class?", "thumbs")

@@ -50,6 +50,8 @@ VALUES = {
     "train_test": ({"train": 0, "validation": 0, "test": 1}, "?=0,?=1"),
     "used_for_training": ({"train": "yes", "validation": "no", "test": "no"}, "?=no,?=yes"),
     "kfold": ({"train": 0, "validation": 3, "test": 4}, "?=0,?=3,?=4"),
+    "fold": ({"train": 0, "validation": 1, "test": 2}, "?=0,?=1,?=2"),
+    "'Data Type'": ({"train": "TRAIN", "validation": "TRAIN-AUG", "test": "TEST"}, "train=TRAIN-AUG"),
     "cv_fold": ({"train": 0, "validation": 3, "test": 4}, "?=0,?=3,?=4"),
 }
 
@@ -57,7 +59,7 @@ VALUES = {
 @pytest.mark.parametrize("name", VALUES)
 def test_a_column_with_words_for_splits_among_others_is_asked_about(home, name):
     code, pairs = VALUES[name]
-    table(home, [(*row[:3], code[row[3]]) for row in with_splits()], [*COLUMNS, name])
+    table(home, [(*row[:3], code[row[3]]) for row in with_splits()], [*COLUMNS, name.strip("'")])
     message = refused("pets")
     assert f"--split {name} --split-values" in message
     assert pairs in message

@@ -215,7 +215,8 @@ def without_rows(folder: Path, paths: Sequence[str], file: Path, notes: list[str
     known = {one_form(path) for path in paths}
     there = list_files(folder, without_folders={UNPACKED}).files
     if lone := [name for name in there if one_form(name) not in known]:
-        notes.append(f"{len(lone)} image(s) in {folder} have no row in {file.name} and are not read, first {lone[0]}")
+        where = file.name if file.is_file() else "its tables"
+        notes.append(f"{len(lone)} image(s) in {folder} have no row in {where} and are not read, first {lone[0]}")
 
 
 def _tell_missing(folder: Path, bases: list[Path], paths: list[str], file: Path) -> NoReturn:

@@ -35,6 +35,12 @@ def hints(name: str) -> set[str]:
     return splits | ({"other"} if HELD_OUT & {*words, *joined} else set())
 
 
+def likely_split(name: str) -> str | None:
+    """Return the one split that words of a name stand for: to be proposed, not taken."""
+    said = hints(name)
+    return said.pop() if len(said) == 1 and said <= set(SPLITS) else None
+
+
 def split_of(name: str) -> str | None:
     """Return the split that a file's or folder's name begins with, such as ``train-00000-of-00002``."""
     return SPLIT_WORDS.get(re.split(r"[-_. ]", name.lower())[0])

@@ -7,6 +7,7 @@ taken; else the message asks, with the options that answer it.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from fairdream.cli.new_dataset.columns import FILE_SPLIT, FOLDER_SPLIT, NAME_SPLIT, USUAL, column_asked, shown
 from fairdream.cli.new_dataset.split_hints import column_hints, folder_hints, name_hints, shared_folders
-from fairdream.cli.new_dataset.split_words import SPLIT_WORDS, SPLITS, hints, split_of, split_of_word
+from fairdream.cli.new_dataset.split_words import SPLIT_WORDS, SPLITS, hints, likely_split, split_of, split_of_word
 from fairdream.errors import UserError
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _of_hints(values: pd.Series, given: Mapping[str, str], where: str) -> Statem
     meaning = {value: split for value, split in given.items() if value in counts}
     if set(counts.index) <= meaning.keys():
         return Statement(str(values.name), values, meaning)
-    meaning = {value: split for value in counts.index if (split := _likely(value))} | meaning
+    meaning = {value: split for value in counts.index if (split := likely_split(value))} | meaning
     return Statement(str(values.name), values, meaning, f"{where} look like splits")
 
 
@@ -185,7 +186,8 @@ def _of_column(values: pd.Series, given: Mapping[str, str], told: str = "") -> S
     name, counts = str(values.name), values.value_counts()
     meaning = {value: split for value, split in given.items() if value in counts}
     rest = [value for value in counts.index if value not in meaning]
-    if not meaning and set(rest) == NUMBERED.keys() and counts["0"] == counts.max():
+    folds = "other" in hints(name)
+    if not (meaning or folds) and set(rest) == NUMBERED.keys() and counts["0"] == counts.max():
         read = ", ".join(f"{value} as {split}" for value, split in NUMBERED.items())
         return Statement(name, values, NUMBERED, told=f"{name}: {read}, as data sets have it")
     problems = []
@@ -199,12 +201,6 @@ def _of_column(values: pd.Series, given: Mapping[str, str], told: str = "") -> S
         else:
             meaning[value] = split
     return Statement(name, values, meaning, "; ".join(problems[:4]), told)
-
-
-def _likely(value: str) -> str | None:
-    """Return the one split that words in a value stand for; to be proposed, not taken."""
-    said = hints(value)
-    return said.pop() if len(said) == 1 and said <= set(SPLITS) else None
 
 
 def _flag(name: str, values: pd.Series) -> str | None:
@@ -288,10 +284,10 @@ def _question(found: Sequence[Statement], file: Path) -> str:
         lines.append("They contradict each other.")
     answers = []
     for one in (one for one in found if one.answerable):
-        answer = f"--split {one.name}"
+        answer = f"--split {shlex.quote(one.name)}"
         if one.problem:
             values = list(dict.fromkeys([*one.meaning, *sorted(set(one.values))]))
-            pairs = ",".join(f"{one.meaning.get(value) or _likely(value) or '?'}={value}" for value in values)
+            pairs = ",".join(f"{one.meaning.get(value) or likely_split(value) or '?'}={value}" for value in values)
             answer += f' --split-values "{pairs}"'
             if "?=" in pairs:
                 answer += " (for each ? train, validation, test, or none to leave its images out)"
