@@ -82,5 +82,7 @@ def home(tmp_path, monkeypatch) -> Path:
     """An empty project with the paper's configuration, as `make new-dataset` is called in."""
     (tmp_path / "config").mkdir()
     shutil.copy(Path(__file__).resolve().parents[1] / "config.yaml", tmp_path)
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "Snakefile").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -18,12 +18,14 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 CASES = Table()
 
 
-def new_dataset(folder: Path, *options: str) -> Callable:
+def new_dataset(folder: Path, *options: str, name: str = "pets") -> Callable:
     def run() -> None:
         (folder / "config").mkdir()
+        (folder / "profiles").mkdir()
+        (folder / "Snakefile").touch()
         shutil.copy(ROOT / "config.yaml", folder)
         os.chdir(folder)
-        main(["pets", *options])
+        main([name, *options])
 
     return run
 
@@ -191,6 +193,56 @@ def _(folder: Path) -> Callable:
         write(data / place / ROWS[0][0], png(0))
     (data / "images" / ROWS[0][0]).unlink()
     return new_dataset(folder)
+
+
+@CASES.add("images at two depths", "say which one has the images", "--images thumbnails or --images full/part1")
+def _(folder: Path) -> Callable:
+    data = table(folder)
+    shutil.copytree(data / "images", data / "full/part1")
+    (data / "images").rename(data / "thumbnails")
+    return new_dataset(folder)
+
+
+def classes(name: str, *words: str, form: str) -> None:
+    """Add a row: class folders that may be something else."""
+
+    @CASES.add(name, *words)
+    def plant(folder: Path) -> Callable:
+        for number, (image, label, attribute, split) in enumerate(with_splits()):
+            write(
+                folder / "data/pets" / form.format(split=split, label=label, fold=number % 3) / attribute / image,
+                png(number),
+            )
+        return new_dataset(folder)
+
+
+classes(
+    "folders with words for splits",
+    "are these folders splits, or classes?",
+    "pets_test, pets_train",
+    form="pets_{split}",
+)
+classes("folders of folds", "are these folders splits, or classes?", "fold1", form="fold{fold}")
+
+
+@CASES.add("a folder of all images beside one of copies", "is this the folder of all images, or a class?", "thumbs")
+def _(folder: Path) -> Callable:
+    for number, (image, label, *_) in enumerate(ROWS):
+        for top in ("images", "thumbs"):
+            write(folder / "data/pets" / top / label / image, png(number))
+    return new_dataset(folder)
+
+
+@CASES.add("a list of a split", "state a split? None is read from there", "data/pets/train.txt", "--split none")
+def _(folder: Path) -> Callable:
+    write(table(folder, ROWS, COLUMNS[:3]) / "train.txt", b"")
+    return new_dataset(folder)
+
+
+@CASES.add("the name of a run of the workflow", "commands or files of the workflow have this name", "paper")
+def _(folder: Path) -> Callable:
+    table(folder)
+    return new_dataset(folder, name="paper")
 
 
 @CASES.add("two tables in the folder of a split", "leave one of them", "metadata.csv and metadata.jsonl")

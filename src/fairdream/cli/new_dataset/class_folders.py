@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from fairdream.cli.new_dataset.split_hints import refuse_classes
 from fairdream.cli.new_dataset.split_words import split_of
 from fairdream.data.listing import BROKEN_LINK, Listing, check_names, one_form
 from fairdream.errors import UserError
@@ -61,7 +62,9 @@ def read_class_folders(found: Listing, notes: list[str]) -> pd.DataFrame:
     if 2 in depths:
         table["attribute"] = [names[1] for names in levels.values()]
         _ask_about_splits_below(found.folder, levels.values())
+    _ask_about_images(found.folder, table["label"])
     for column in table.columns[1:]:
+        refuse_classes(found.folder, table[column])
         _refuse_alike(found.folder, table[column])
     if empty := _without_images(found):
         notes.append(f"no image lies in {', '.join(empty)}")
@@ -90,6 +93,17 @@ def _ask_about_splits_below(folder: Path, levels: Iterable[list[str]]) -> None:
         raise UserError(
             f"{folder}: {', '.join(inner)} are splits, but lie inside the classes. Put them first: "
             f"{inner[0]}/LABEL/image, or {inner[0]}/LABEL/ATTRIBUTE/image"
+        )
+
+
+def _ask_about_images(folder: Path, labels: Iterable[str]) -> None:
+    """Stop where a class would be called as a folder of all images is, beside one of small copies, say."""
+    names = sorted(set(labels))
+    if images := [name for name in names if name.lower() in IMAGES]:
+        raise UserError(
+            f"{folder / images[0]}: is this the folder of all images, or a class? Read as a class, it lies beside "
+            f"{', '.join(name for name in names if name != images[0]) or 'no other'}. Name the folder of all images "
+            "with --folder; rename that of a class"
         )
 
 

@@ -25,7 +25,8 @@ USUAL = {
 }
 OPTIONS = {"path": "--image", "label": "--label", "attribute": "--attribute", "split": "--split"}
 MOST_VALUES = 50  # more of them are no classes: names, or measured numbers
-FILE_SPLIT, FOLDER_SPLIT = "split_of_file", "split_of_folder"  # columns of what names of files and folders say
+# Columns of what names of tables, of folders and of images say.
+FILE_SPLIT, FOLDER_SPLIT, NAME_SPLIT = "split_of_file", "split_of_folder", "split_of_name"
 
 
 def choose_column(table: pd.DataFrame, role: str, asked: str | None, file: Path, notes: list[str]) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from fairdream.cli.new_dataset.columns import OPTIONS, USUAL, column_asked, described, usual_columns
+from fairdream.cli.new_dataset.parquet import UNPACKED
 from fairdream.cli.new_dataset.split_words import split_of
 from fairdream.data.image_bases import SOME, image_bases
-from fairdream.data.listing import IMAGE_SUFFIXES, as_on_disk, list_files, suffix_of, why_no_path
+from fairdream.data.listing import IMAGE_SUFFIXES, as_on_disk, list_files, one_form, suffix_of, why_no_path
 from fairdream.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,6 +63,12 @@ def choose_path_column(table: pd.DataFrame, asked: str | None, folder: Path, fil
     chosen = next(iter(found))
     if chosen != usual[0]:
         notes.append(f"the images are those of the column {chosen}: files that {usual[0]} names are not there")
+    more = [name for name, own in _found(folder, table.drop(columns=usual)).items() if own != found[chosen]]
+    if more:
+        notes.append(
+            f"the images are those of the column {chosen}; the files of {' and '.join(more)} are there as well, "
+            f"else --image {more[0]}"
+        )
     return chosen
 
 
@@ -124,6 +131,8 @@ def locate(folder: Path, cells: pd.Series, file: Path, images: str | None = None
     complete = [base for base in bases if None not in as_on_disk(base, cleaned)]
     if complete:
         base = _one(complete, folder, cleaned[0], file, split)
+        if images is None and split is None and base != folder and base.name.lower() not in USUAL_FOLDERS:
+            _ask_about_copies(folder, base, cleaned, file)
     elif images is None and (spread := _spread(folder, cleaned, file)):
         base, cleaned = folder, spread
     else:
@@ -171,6 +180,27 @@ def _one(bases: list[Path], folder: Path, path: str, file: Path, split: str | No
             "the folder into each path"
         )
     return bases[0]
+
+
+def _ask_about_copies(folder: Path, base: Path, paths: Sequence[str], file: Path) -> None:
+    """Stop where the first images lie elsewhere too, under the same names and at whatever depth."""
+    there = [f"/{one_form(name)}" for name in list_files(folder).files]
+    home = one_form(base.relative_to(folder).as_posix())
+    for path in map(one_form, paths[:SOME]):
+        if other := next((own for own in there if own.endswith(f"/{path}") and own != f"/{home}/{path}"), None):
+            raise UserError(
+                f"{file}: {path} is in several folders ({home}/{path}, {other[1:]}); say which one has the images: "
+                f"--images {home} or --images {other[1 : -len(path) - 1] or '.'}, or write the folder into each path"
+            )
+
+
+def without_rows(folder: Path, paths: Sequence[str], file: Path, notes: list[str]) -> None:
+    """Tell of the images in a data set's folder that its table does not name."""
+    known = {one_form(path) for path in paths}
+    there = list_files(folder, without_folders={UNPACKED}).files
+    if lone := [name for name in there if one_form(name) not in known]:
+        where = file.name if file.is_file() else "its tables"
+        notes.append(f"{len(lone)} image(s) in {folder} have no row in {where} and are not read, first {lone[0]}")
 
 
 def _tell_missing(folder: Path, bases: list[Path], paths: list[str], file: Path) -> NoReturn:

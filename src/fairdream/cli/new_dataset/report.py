@@ -9,14 +9,10 @@ from fairdream.data.groups import aligned_groups
 
 
 def report(name: str, counts: dict[str, dict[str, int]], swapped: list[str], notes: list[str]) -> str:
-    """Return the groups as a table, if there are any, the notes and what to run next."""
-    lines = [*_groups(counts, swapped), ""] if counts else [""]
-    untested = [group for group, count in counts.items() if not count["test"]]
-    if untested:
-        notes = [*notes, f"no test image of {', '.join(untested)}: no accuracy will tell of it"]
-    lines += [*(f"Note: {note}." for note in notes), ""] if notes else []
+    """Return what was found and assumed, and what to run next."""
     command = "fairdream" if shutil.which("fairdream") else ".venv/bin/fairdream"  # the environment may be inactive
-    lines += [
+    lines = [
+        looked_at(counts, swapped, notes),
         "Next, after a look at the words under `labels`, `attributes` and `prompts`:",
         f"  {command} audit {name}    # how biased they are, which method fits; opens every image once",
         f"  {command} trial {name}    # a small run first, on tiny models: minutes on a CPU",
@@ -24,6 +20,16 @@ def report(name: str, counts: dict[str, dict[str, int]], swapped: list[str], not
         f"  {command} run {name}      # the run",
         f"  {command} report {name}   # all of it in one HTML file",
     ]
+    return "\n".join(lines)
+
+
+def looked_at(counts: dict[str, dict[str, int]], swapped: list[str], notes: list[str]) -> str:
+    """Return the groups as a table, if there are any, and the notes, each with an empty line behind."""
+    lines = [*_groups(counts, swapped), ""] if counts else [""]
+    untested = [group for group, count in counts.items() if not count["test"]]
+    if untested:
+        notes = [*notes, f"no test image of {', '.join(untested)}: no accuracy will tell of it"]
+    lines += [*(f"Note: {note}." for note in notes), ""] if notes else []
     return "\n".join(lines)
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from fairdream.cli.new_dataset import columns, render
 from fairdream.cli.new_dataset.column_values import check_labels, is_code, named_values, tell_of_values
 from fairdream.cli.new_dataset.columns import FILE_SPLIT
-from fairdream.cli.new_dataset.image_paths import choose_path_column, locate
+from fairdream.cli.new_dataset.image_paths import choose_path_column, locate, without_rows
 from fairdream.cli.new_dataset.layouts import write_table
 from fairdream.cli.new_dataset.options import Options
 from fairdream.cli.new_dataset.reading import Read
+from fairdream.cli.new_dataset.split_hints import ask_about_files
 from fairdream.cli.new_dataset.split_words import SPLITS
 from fairdream.cli.new_dataset.splits import LEFT_OUT, Statement, parse_values, stated_split
 from fairdream.cli.new_dataset.tables import find_table
@@ -53,7 +54,11 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
         )
     whole = located.whole()
     stated = stated_split(found.table, whole, (path, label, attribute), options.split, given, found.file, notes)
+    if stated is None and options.split is None:
+        top = options.folder if options.folder and options.folder.is_dir() else Path("data", options.name)
+        ask_about_files(top if top.is_dir() else folder, found.file, options.table is not None)
     _check_twice(whole, stated, found.file)
+    without_rows(folder, whole, found.file, notes)
     if [name.removeprefix("./") for name in found.table[path]] != located.paths:
         found.table[path] = located.paths
         found.changes.append("with the images' paths as they are")
@@ -69,7 +74,9 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
         "missing_attribute": "error",
     }
     _missing(table[attribute] == "", attribute, found.file, options.missing, values, notes)
-    values["held_out"] = _held_out(chosen["split"], split_values, options, notes)
+    values["held_out"] = _held_out(
+        chosen["split"], split_values, options, notes, "folders say" if found.file.is_dir() else "table has"
+    )
     for role in ("label", "attribute"):
         values[f"{role}s"] = {key: _words(key, value) for key, value in values[f"{role}_values"].items()}
     tell_of_values(table[label], table[attribute], notes)
@@ -156,7 +163,7 @@ def _missing(
 
 
 def _held_out(
-    column: str | None, known: dict[str, str] | None, options: Options, notes: list[str]
+    column: str | None, known: dict[str, str] | None, options: Options, notes: list[str], source: str
 ) -> dict[str, float] | None:
     """Return the shares of the splits that the table does not have."""
     known = known or {}
@@ -175,7 +182,7 @@ def _held_out(
     if min(shares.values()) < 0 or sum(shares.values()) >= 1 or shares.get("test") == 0:
         told = " and ".join(f"--{split} {share:g}" for split, share in shares.items())
         raise UserError(f"{told}: shares of the training images, which have to leave some; --test more than 0")
-    what = "the table has no split" if column is None else f"no image's {column} is for the {' or the '.join(lacking)}"
+    what = f"the {source} no split" if column is None else f"no image's {column} is for the {' or the '.join(lacking)}"
     told = " and ".join(f"{100 * share:g} % for the {split}" for split, share in shares.items())
     notes.append(f"{what}: a seeded order takes {told} of each group's training images (`held_out`)")
     return shares

@@ -7,22 +7,28 @@ taken; else the message asks, with the options that answer it.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairdream.cli.new_dataset.columns import FILE_SPLIT, FOLDER_SPLIT, MOST_VALUES, USUAL, column_asked, shown
-from fairdream.cli.new_dataset.split_words import SPLIT_WORDS, SPLITS, split_of, split_of_word
+from fairdream.cli.new_dataset.columns import FILE_SPLIT, FOLDER_SPLIT, NAME_SPLIT, USUAL, column_asked, shown
+from fairdream.cli.new_dataset.split_hints import column_hints, folder_hints, name_hints, shared_folders
+from fairdream.cli.new_dataset.split_words import SPLIT_WORDS, SPLITS, hints, likely_split, split_of, split_of_word
 from fairdream.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NUMBERED = {"0": "train", "1": "validation", "2": "test"}  # of Waterbirds, CelebA and WILDS
-NAMES = {"split", "splits", "partition", "subset", "fold", "folds", "set"}  # words in a column's name
-YES_NO = {"true": True, "1": True, "yes": True, "y": True, "false": False, "0": False, "no": False, "n": False}
+YES_NO = dict.fromkeys(("true", "1", "1.0", "yes", "y"), True) | dict.fromkeys(("false", "0", "0.0", "no", "n"), False)
 LEFT_OUT = "none"
+PLACES = {
+    FOLDER_SPLIT: "the folders of the images",
+    FILE_SPLIT: "the tables' names",
+    NAME_SPLIT: "the images' own names",
+}
 
 
 @dataclass
@@ -143,7 +149,7 @@ def _statements(
     free = [name for name in table if name not in taken]
     flags = {name: split for name in free if (split := _flag(name, table[name]))}
     usual = [name for word in USUAL["split"] for name in free if name.lower() == word]
-    others = [name for name in free if name not in (*usual, *flags, FILE_SPLIT) and _looks_like_a_split(table[name])]
+    others = [name for name in free if name not in (*usual, *flags, FILE_SPLIT) and column_hints(table[name])]
     found = [_of_column(table[name], given) for name in usual]
     for name in others:
         found.append(
@@ -154,20 +160,25 @@ def _statements(
     files = table.get(FILE_SPLIT)
     if files is not None and (files.nunique() > 1 or not found):  # one name for all says least
         found.append(_of_column(files, given, "the names of the tables say the splits"))
-    folders = _folder_splits(paths, [table[name] for name in taken], only_where_they_differ=bool(found))
+    own = [table[name] for name in taken]
+    folders = _folder_splits(paths, own, only_where_they_differ=bool(found))
     if folders is not None and not (files is not None and folders.equals(files)):
         found.append(_of_column(folders, given, "the folders of the images name their splits"))
+    elif folders is None and files is None and (named := folder_hints(paths, own)) is not None:
+        found.append(_of_hints(named, given, "words in the names of the folders"))
+    if not found and (names := name_hints(paths)) is not None:
+        found.append(_of_hints(names, given, "words in the images' own names"))
     return found
 
 
-def _looks_like_a_split(values: pd.Series) -> bool:
-    """Tell whether a column's name, or some of its values, are words for splits."""
-    different = set(values)
-    if len(different) > MOST_VALUES:
-        return False
-    words = set(re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(values.name)).lower()))
-    splits = {split_of_word(value) for value in different} - {None}
-    return bool(words & NAMES) or ("train" in splits and len(splits) > 1)
+def _of_hints(values: pd.Series, given: Mapping[str, str], where: str) -> Statement:
+    """Return what words among others state: asked about unless every value was given its split."""
+    counts = values.value_counts()
+    meaning = {value: split for value, split in given.items() if value in counts}
+    if set(counts.index) <= meaning.keys():
+        return Statement(str(values.name), values, meaning)
+    meaning = {value: split for value in counts.index if (split := likely_split(value))} | meaning
+    return Statement(str(values.name), values, meaning, f"{where} look like splits")
 
 
 def _of_column(values: pd.Series, given: Mapping[str, str], told: str = "") -> Statement:
@@ -175,7 +186,8 @@ def _of_column(values: pd.Series, given: Mapping[str, str], told: str = "") -> S
     name, counts = str(values.name), values.value_counts()
     meaning = {value: split for value, split in given.items() if value in counts}
     rest = [value for value in counts.index if value not in meaning]
-    if not meaning and set(rest) == NUMBERED.keys() and counts["0"] == counts.max():
+    folds = "other" in hints(name)
+    if not (meaning or folds) and set(rest) == NUMBERED.keys() and counts["0"] == counts.max():
         read = ", ".join(f"{value} as {split}" for value, split in NUMBERED.items())
         return Statement(name, values, NUMBERED, told=f"{name}: {read}, as data sets have it")
     problems = []
@@ -235,9 +247,7 @@ def _folder_splits(
 
     folders = [path.split("/")[:-1] for path in paths]
     classes = [set(own) for own in zip(*columns, strict=True)]
-    shared = 0
-    while all(len(own) > shared and own[shared] == folders[0][shared] for own in folders):
-        shared += 1
+    shared = shared_folders(folders)
 
     def said(of: Callable[[str], str | None], levels: slice) -> list[str]:
         return [
@@ -268,19 +278,19 @@ def _question(found: Sequence[Statement], file: Path) -> str:
     """Return the message that asks which images are for what."""
     lines = [f"{file}: which images are for training and which for the test is not certain."]
     for one in found:
-        what = (
-            "the folders of the images" if one.name == FOLDER_SPLIT else "the tables' names" * (one.name == FILE_SPLIT)
-        )
+        what = PLACES.get(one.name)
         lines.append(f"  {one.name}{f' ({what})' if what else ''}: {one.problem or 'understood'}; {shown(one.values)}")
     if len(found) > 1 and _contradiction(found):
         lines.append("They contradict each other.")
     answers = []
     for one in (one for one in found if one.answerable):
-        answer = f"--split {one.name}"
+        answer = f"--split {shlex.quote(one.name)}"
         if one.problem:
             values = list(dict.fromkeys([*one.meaning, *sorted(set(one.values))]))
-            pairs = ",".join(f"{one.meaning.get(value, '?')}={value}" for value in values)
-            answer += f' --split-values "{pairs}" (for each ? train, validation, test, or none to leave its images out)'
+            pairs = ",".join(f"{one.meaning.get(value) or likely_split(value) or '?'}={value}" for value in values)
+            answer += f' --split-values "{pairs}"'
+            if "?=" in pairs:
+                answer += " (for each ? train, validation, test, or none to leave its images out)"
         answers.append(answer)
     lines.append(f"Say {', or '.join([*answers, '--split none for a seeded split of all images'])}")
     return "\n".join(lines)
