@@ -207,10 +207,11 @@ def predict(model: Path, images: tuple[str, ...], output: str | None, table: str
     Without IMAGES, those that the table names are classified.
     """
     from fairdream.classification import predict as module
+    from fairdream.classification.truth import Columns
 
     if not images and not table:
         raise click.UsageError("give images, folders of them, or a --table that names them")
-    named = module.Columns(columns["image_column"], columns["label_column"], columns["attribute_column"])
+    named = Columns(columns["image_column"], columns["label_column"], columns["attribute_column"])
     return module.main(str(model), list(images), output, table, named)
 
 
