@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream.config.base import Section
 from fairdream.data.association import NEGLIGIBLE, measure
-from fairdream.data.audit_page import audit_page, draw_audit
+from fairdream.data.audit_page import audit_page, draw_audit, title_of
 from fairdream.data.groups import ORIGINAL, group_name, label_of
 from fairdream.runtime.files import atomic, write_text
 from fairdream.runtime.job import LOGGER
@@ -75,7 +75,7 @@ def audit(splits: list[str], groups: str, association: str, markdown: str, figur
     for path, content in ((groups, table), (association, pd.DataFrame(measures))):
         with atomic(path) as temporary:
             content.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
-    text = "\n".join([f"# {config.dataset}: are class and attribute associated?\n", *texts])
+    text = "\n".join([f"# {title_of(config.dataset)}\n", *texts])
     write_text(markdown, text)
     LOGGER.info("%s", text)
     draw_audit(table, figure)

@@ -19,6 +19,11 @@ VERDICTS = (
 )
 
 
+def title_of(dataset: str) -> str:
+    """Return the title of a data set's audit."""
+    return f"{dataset}: are class and attribute associated?"
+
+
 def audit_page(
     bias: str,
     counts: pd.DataFrame,

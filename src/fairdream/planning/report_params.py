@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairdream.config.root import Config
+from fairdream.data.audit_page import title_of
 from fairdream.methods import method_of
 from fairdream.planning import plan
 from fairdream.planning.method_requirements import advice
@@ -103,7 +104,7 @@ def page(config: Config, table: str) -> Values:
 
 def audit_page(config: Config, dataset: str) -> Values:
     """Return the title of the page of a training set's audit."""
-    return {"title": f"Is {dataset} biased?"}
+    return {"title": title_of(dataset)}
 
 
 def provenance(config: Config) -> Values:
