@@ -20,7 +20,7 @@ from fairdream.planning import params
 from fairdream.planning.cautions import cautions
 from fairdream.planning.dag_timeline import FOLLOWS, Job, expected_of, in_turns, needs_of, only, wall_time
 from fairdream.planning.job_rates import Rates, work
-from fairdream.runtime import run_snapshot
+from fairdream.runtime import repairs, run_snapshot
 
 WHY = {
     "Missing output files": "not there yet",
@@ -75,6 +75,7 @@ def _look_at_all_params() -> None:
     import snakemake.api  # noqa: F401 - first: its modules import each other
     from snakemake.dag import DAG
 
+    repairs.make()  # first: they take a function of ours for one that is mended
     original: Any = DAG.update_needrun
     if original.__module__ == __name__:
         return  # it does already
