@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -227,3 +229,13 @@ def test_what_a_run_took_and_what_the_last_one_did(config, tmp_path, monkeypatch
     new.write_text("")
     assert "In all: 1 jobs, 2.0 h" in cost.tell(results)
     Rates(config)
+
+
+def test_a_plan_goes_by_the_repaired_snakemake():
+    """The repairs take a function of this project for one that is mended, so they come before the plan's own."""
+    code = "from fairdream.cli import plan; plan._look_at_all_params(); from snakemake.dag import DAG; "
+    code += "found = DAG.update_needrun; "
+    code += "print(found.__module__, *(cell.cell_contents.__module__ for cell in found.__closure__))"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["fairdream.cli.plan", "fairdream.runtime.snakemake_patches"]
