@@ -21,7 +21,10 @@ START_AND_END = 2
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Return the words that CLIP's tokenizer reads: two texts have the same tokens exactly when these are the same."""
+    """Return the words that CLIP's tokenizer reads: two texts with other words have other tokens.
+
+    But for character references (``&amp;``) and full-width letters, which open_clip alone reads as plain ones.
+    """
     return tuple(WORDS.findall(text.lower()))
 
 
