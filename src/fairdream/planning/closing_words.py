@@ -15,6 +15,6 @@ def closing_words(results: str) -> str:
         f"Tables:   {results}/tables/table1.csv, .md, .tex\n"
         f"Images:   {results}/DATASET/BIAS/METHOD/images/ (Parquet)\n"
         f"Adapters: {results}/DATASET/BIAS/METHOD/adapters/ (diffusers' format)\n"
-        f"Contact sheets: snakemake … figures\n"
+        f"Contact sheets: fairdream run RUN figures\n"
         f"All in one file: fairdream report RUN\n"
     )
