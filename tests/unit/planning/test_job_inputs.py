@@ -1,26 +1,14 @@
 """What a job reads of others, by the configuration and its wildcards."""
 
-import copy
-from pathlib import Path
-
 import pytest
-import yaml
+from smallest import SMALLEST, changed
 
-from fairdream.config.root import Config, validate_config
+from fairdream.config.root import Config
 from fairdream.errors import UserError
 from fairdream.planning import job_inputs
 from fairdream.planning.wildcards import ask
 
-ROOT = Path(__file__).resolve().parents[3]
-SMALLEST = yaml.safe_load((ROOT / "tests/workflow/smallest.yaml").read_text())
-SMALLEST["models"]["diffusion"] = {"id": "./tiny-sd"}  # whether it is there matters to a run alone
 HERE = "results/waterdigits/original"
-
-
-def changed(edit=lambda raw: None) -> Config:
-    raw = copy.deepcopy(SMALLEST)
-    edit(raw)
-    return validate_config(raw)
 
 
 CONFIG = changed()

@@ -1,24 +1,14 @@
 """What each target asks for, by the configuration alone."""
 
-import copy
 from pathlib import Path
 
 import pytest
-import yaml
+from smallest import ROOT, SMALLEST, changed
 
-from fairdream.config.root import Config, validate_config
+from fairdream.config.root import load_config
 from fairdream.planning import targets
 
-ROOT = Path(__file__).resolve().parents[3]
-SMALLEST = yaml.safe_load((ROOT / "tests/workflow/smallest.yaml").read_text())
-SMALLEST["models"]["diffusion"] = {"id": "./tiny-sd"}  # whether it is there matters to a run alone
 HERE = "results/waterdigits"
-
-
-def changed(edit=lambda raw: None) -> Config:
-    raw = copy.deepcopy(SMALLEST)
-    edit(raw)
-    return validate_config(raw)
 
 
 @pytest.fixture
@@ -115,7 +105,7 @@ def test_audits_are_of_training_sets_and_of_all_synthetic_images():
 
 
 def test_only_a_data_set_with_a_download_is_fetched():
-    paper = validate_config(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    paper = load_config(ROOT / "config.yaml")
     expected = [name for name, own in paper.datasets.items() if own.download]
     assert expected
     assert targets.fetched_datasets(paper) == [f"{paper.results}/{name}/fetched.json" for name in expected]
