@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--images", action="append", default=[], metavar="LABEL-ATTRIBUTE=PATH")
     parser.add_argument("--pipeline", type=Path, help="a Stable Diffusion to draw from")
     parser.add_argument("--adapter", type=Path, help="a LoRA adapter to load into the pipeline")
-    parser.add_argument("--count", type=int, default=200, help="images a group drawn from the pipeline")
+    parser.add_argument("--count", type=int, default=200, help="images per group drawn from the pipeline")
     parser.add_argument("--guidance", type=float, default=3.0)
     parser.add_argument("--steps", type=int, default=16)
     parser.add_argument("--judge", type=Path, help="where the judge's weights are kept; trained when missing")

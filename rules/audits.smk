@@ -1,4 +1,4 @@
-# The audits: of the training sets before any image is drawn, and of the images once they are.
+# The audits: of the training sets before any image is generated, and of the images once they are.
 
 
 rule audit:

@@ -43,7 +43,7 @@ def run_locally(project: Path, target: str, timeout: float = 1800) -> subprocess
 
 @pytest.fixture(scope="session")
 def slurm_cluster() -> Iterator[dict[str, str]]:
-    """Environment variables for the processes that talk to a running two-node cluster with two fake GPUs a node."""
+    """Environment variables for the processes that talk to a running two-node cluster with two fake GPUs per node."""
     if missing := missing_daemons():
         pytest.skip(f"no SLURM on this machine ({', '.join(missing)} not found); Debian: slurm-wlm, munge")
     with Cluster() as cluster:
@@ -74,7 +74,7 @@ def snakemake(on_cluster) -> Callable[..., subprocess.CompletedProcess]:
 
 
 def copy_project(folder: Path, steps: int | None = None, **values: object) -> Path:
-    """Copy the project with the smallest configuration and one cluster a group; `values` replace its sections.
+    """Copy the project with the smallest configuration and one cluster per group; `values` replace its sections.
 
     `steps` is the length of a fine-tuning.
     """

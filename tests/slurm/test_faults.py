@@ -61,7 +61,7 @@ def test_a_cancelled_job_a_killed_run_and_edits_meanwhile(tmp_path, slurm_cluste
         COMMAND, cwd=project, env=slurm_cluster, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT
     )
     try:
-        # 1. A cancelled training saves what it has; its second attempt goes on there.
+        # 1. A cancelled training saves what it has; its second attempt resumes there.
         wait_for(lambda: steps_done(logs[0]) >= STEPS // 10, "training", 600)
         first = ids_of_trainings()["even-land"]
         on_cluster("scancel", first, cwd=project, timeout=30)

@@ -160,7 +160,7 @@ def cut(path: Path, size: int) -> Path:
 def damaged(name: str, file: str, content: bytes, *words: str) -> None:
     """Add a row: a file that a job is given as its input."""
 
-    @CASES.add(name, "; delete it and start again, it is made anew", file, *words)
+    @CASES.add(name, "; delete it and start again, it is recreated", file, *words)
     def plant(folder: Path) -> Callable:
         (folder / file).write_bytes(content)
         return lambda: files.check_whole([folder / file])
@@ -180,14 +180,14 @@ damaged("scores that are none", "000000-000100.parquet", b"PAR1" * 10 + b"none",
 
 
 @CASES.add(
-    "a shard cut off", "; delete it and start again, it is made anew", "000000-000002.parquet", "no whole Parquet"
+    "a shard cut off", "; delete it and start again, it is recreated", "000000-000002.parquet", "no whole Parquet"
 )
 def _(folder: Path) -> Callable:
     path = cut(shard(folder), 1000)
     return lambda: files.check_whole([path])
 
 
-@CASES.add("a shard with a broken image", "delete this file to have it made anew", "000002.parquet, image a-x/s/000001")
+@CASES.add("a shard with a broken image", "delete this file to have it recreated", "000002.parquet, image a-x/s/000001")
 def _(folder: Path) -> Callable:
     path = folder / "000000-000002.parquet"
     rows = [encode_png(noise()), encode_png(noise())[:300]]
@@ -195,14 +195,14 @@ def _(folder: Path) -> Callable:
     return lambda: [open_rgb(png) for _, png in iter_pngs(path)] and None
 
 
-@CASES.add("a classifier's checkpoint cut off", "the training begins anew", "stage1.checkpoint", status=0)
+@CASES.add("a classifier's checkpoint cut off", "the training starts over", "stage1.checkpoint", status=0)
 def _(folder: Path) -> Callable:
     path = folder / "stage1.checkpoint"
     path.write_bytes(some_weights()[:200])
     return lambda: checkpoint.Checkpoint(path, "identity").load()
 
 
-@CASES.add("an adapter's checkpoint cut off", "the training begins anew", "checkpoint.safetensors", status=0)
+@CASES.add("an adapter's checkpoint cut off", "the training starts over", "checkpoint.safetensors", status=0)
 def _(folder: Path) -> Callable:
     path = folder / "checkpoint.safetensors"
     path.write_bytes(some_weights()[:200])
@@ -469,7 +469,7 @@ def _(folder: Path) -> Callable:
     return lambda: model_files.write_manifest(folder / "m/clip.json", folder / "model", {})
 
 
-@CASES.add("manifests inside the model's folder", "lies in the model's own folder", "models.folder", "model/m")
+@CASES.add("manifests inside the model's folder", "is inside the model's own folder", "models.folder", "model/m")
 def _(folder: Path) -> Callable:
     model = tiny(folder)
     return lambda: fetch_model.fetch_model(str(model / "m/diffusion.json"), "diffusion", {"id": str(model)})
@@ -503,7 +503,7 @@ def _(folder: Path) -> Callable:
     return unprivileged(lambda: model_files.refresh(manifest, "clip"))
 
 
-@CASES.add("a model's manifest that is none", "; delete it and start again, it is made anew", "diffusion.json")
+@CASES.add("a model's manifest that is none", "; delete it and start again, it is recreated", "diffusion.json")
 def _(folder: Path) -> Callable:
     (folder / "diffusion.json").write_text('{"path": ')
     return lambda: weights.check_files(str(folder / "diffusion.json"))

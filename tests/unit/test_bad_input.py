@@ -80,13 +80,13 @@ config(
 )
 config(
     "values on and off without quotes",
-    "write it in quotes, as it stands in the table",
+    "write it in quotes, as it is written in the table",
     BIRDS + "label_values.landbird: False",
     datasets__waterbirds__label_values={"landbird": False, "waterbird": True},
 )
 config(
     "values 0.0 and 1.0 without quotes",
-    "write it in quotes, as it stands in the table",
+    "write it in quotes, as it is written in the table",
     BIRDS + "label_values.waterbird: 1.0",
     datasets__waterbirds__label_values={"landbird": 0.0, "waterbird": 1.0},
 )
@@ -236,7 +236,7 @@ at_the_start(
 )
 at_the_start(
     "a scheduler for flow matching",
-    "does not draw with a Stable Diffusion",
+    "generates nothing usable with a Stable Diffusion",
     "FlowMatchEulerDiscreteScheduler",
     "DDIMScheduler, DDPMParallelScheduler",
     generate__scheduler="FlowMatchEulerDiscreteScheduler",
@@ -307,7 +307,9 @@ target(
     "dreambooth_mirrored",
     "but those of dreambooth.",
 )
-target("the card of images of a method that draws none", job_inputs.images_beside_card, "erm", "draws no images", "erm")
+target(
+    "the card of images of a method that draws none", job_inputs.images_beside_card, "erm", "generates no images", "erm"
+)
 target(
     "the card of images at a bias that they do not depend on",
     job_inputs.images_beside_card,
@@ -337,7 +339,7 @@ ROWS = [
 
 
 def data(home: Path, rows: Any = ROWS, **values: Any) -> Callable:
-    """Write a data set of one image a group and split; return what reads it, with some values of its section."""
+    """Write a data set of one image per group and split; return what reads it, with some values of its section."""
     (home / "images").mkdir(exist_ok=True)
     for number, row in enumerate(ROWS):
         Image.new("RGB", (4, 4), (number, 0, 0)).save(home / "images" / row[0])

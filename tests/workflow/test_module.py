@@ -126,7 +126,7 @@ def test_a_wrong_value_of_a_module_is_named_and_nothing_runs(project):
     edit(folder, "select", "fraction", 1.5)
     dry = snakemake(folder, "-n")
     assert dry.returncode != 0
-    assert "the module's config: 1 value(s) to mend" in dry.stdout
+    assert "the module's config: 1 value(s) to fix" in dry.stdout
     assert "select.fraction" in dry.stdout
     assert "Traceback" not in dry.stdout
 

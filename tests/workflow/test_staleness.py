@@ -227,7 +227,7 @@ CASES = [
     Case("`seeds`: one more", "the classifiers of the new seed, table", value("seeds", [0, 1]), ALL_STAGE_1),
     Case(
         "`select.alpha`",
-        "selection and all after it at the biases where it holds; no image is drawn or scored",
+        "selection and all after it at the biases where it holds; no image is generated or scored",
         value("select.alpha", 0.25),
         classifiers(4, select=4),
         FILTERED - {"dreambooth_mirrored"},

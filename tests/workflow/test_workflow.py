@@ -78,7 +78,7 @@ def test_the_table_and_every_kind_of_output_are_there(finished):
         "classifiers/clip-supcon/seed0/llr_all.metrics.json",
     ):
         assert (home / path).is_file(), path
-    # 7 images a group over two clusters: 4 and 3; a swapped group is drawn from its class's aligned group
+    # 7 images per group over two clusters: 4 and 3; a swapped group is generated from its class's aligned group
     shards = sorted(p.relative_to(home / "images").as_posix() for p in (home / "images").rglob("*.parquet"))
     assert [s for s in shards if s.startswith("even-water")] == [
         "even-water/even-land-c00/000000-000004.parquet",
@@ -246,7 +246,7 @@ def test_a_classifier_is_taken_away_and_predicts(rerun):
 @pytest.mark.slow
 def test_a_run_killed_in_a_training_ends_with_the_same_table(finished, tmp_path):
     project = copy_project(tmp_path / "killed", SMALLEST)
-    # as many threads a job as in the other run: another number rounds otherwise
+    # as many threads per job as in the other run: another number rounds otherwise
     command = [sys.executable, "-m", "snakemake", "--profile", "profiles/default", "--cores", "2"]
     process = subprocess.Popen(
         [*command, "--set-threads", *ONE_THREAD],

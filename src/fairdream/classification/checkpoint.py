@@ -48,7 +48,7 @@ class Checkpoint:
                     return None
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         except (SafetensorError, OSError) as error:
-            LOGGER.warning("%s cannot be read (%s): the training begins anew", self.path, error)
+            LOGGER.warning("%s cannot be read (%s): the training starts over", self.path, error)
             return None
         LOGGER.info("going on at step %s from %s", header["step"], self.path)
         return int(header["step"]), state

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def supervised_contrastive(features: torch.Tensor, labels: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return the supervised contrastive loss of one view an image.
+    """Return the supervised contrastive loss of one view per image.
 
     Khosla et al. 2020, eq. 2 (``L_out``): for each anchor the mean over its positives of the negative log-probability
     among all other images, averaged over the anchors that have a positive.

@@ -130,7 +130,7 @@ def train_network(
                 saved = True
                 checkpoint.save(done, _state(network, optimizer, loss, kept))
             if asked:
-                where = f"; saved at step {done}, where the next attempt goes on" if checkpoint else ""
+                where = f"; saved at step {done}, from which the next attempt resumes" if checkpoint else ""
                 raise UserError(f"asked to stop{where}")
     if not all(bool(value.isfinite().all()) for value in network.parameters()):
         raise UserError("the weights are not finite at the end; lower learning_rate")
@@ -211,7 +211,7 @@ def augment(inputs: torch.Tensor, config: Augmentation) -> torch.Tensor:
     scale = (config.crop_scale + (1 - config.crop_scale) * torch.rand(count)).sqrt()
     shift = (2 * torch.rand(count, 2) - 1) * (1 - scale)[:, None]
     flip = 1 - 2 * (torch.rand(count) < 0.5).float() if config.flip else torch.ones(count)
-    # random numbers are the CPU's on every device; what goes over are 24 bytes an image, not its grid
+    # random numbers are the CPU's on every device; what goes over are 24 bytes per image, not its grid
     theta = torch.zeros(count, 2, 3, pin_memory=device.type == "cuda")
     theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = scale * flip, scale, shift
     grid = F.affine_grid(theta.to(device, non_blocking=True), list(inputs.shape), align_corners=False)

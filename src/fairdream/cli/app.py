@@ -66,7 +66,7 @@ def _run(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
 @click.option("--validation", "share_validation", type=float, help="Share of each group, without such a split: 0.1.")
 @click.option("--test", "share_test", type=float, help="The same for the test: 0.2.")
 @click.option("--base", type=click.Path(path_type=Path), default="config.yaml", help="What the rest is taken from.")
-@click.option("--force", is_flag=True, help="Write config/NAME.yaml anew, and keep the old one beside it.")
+@click.option("--force", is_flag=True, help="Rewrite config/NAME.yaml, and keep the old one beside it.")
 def new_dataset(**options: Any) -> None:
     """Write and check a configuration for your own images.
 

@@ -1,6 +1,6 @@
 """What the jobs of a results folder truly took.
 
-Snakemake writes a benchmark file a job, anew each time the job runs: the last run of each counts.
+Snakemake writes a benchmark file per job, anew each time the job runs: the last run of each counts.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from fairdream.config.names import MethodName, RecipeName
 
 
 class Ablations(Section):
-    """What the ablation table compares; of a row and biases of the run none of it draws an image but `clusters`."""
+    """What the ablation table compares; of a method and biases of the run only `clusters` generates images."""
 
     method: MethodName = Field(description="The row whose images are used; one that is not in `methods` is made first.")
     biases: list[Literal["original"] | Ratio] = Field(
@@ -20,4 +20,4 @@ class Ablations(Section):
     alphas: list[Fraction] = Field(description="Weights of CLIP-Label; random and no selection are always there.")
     betas: list[Fraction] = Field(description="Weights of CE against SupCon.")
     recipes: list[RecipeName] = Field(description="Second stages; stage1_only: stage 1 alone.")
-    clusters: list[Count] = Field(description="Numbers of clusters: each fine-tunes and draws anew.")
+    clusters: list[Count] = Field(description="Numbers of clusters: each fine-tunes and generates again.")

@@ -42,7 +42,7 @@ class JttValues(Section):
     """JTT (Liu et al. 2021): train, and train again with the mistakes repeated. Beyond the paper."""
 
     first: Fraction = Field(description="Share of stage 1 after which the mistakes are counted.")
-    upweight: Count = Field(description="How often a mistake stands in the second training set.")
+    upweight: Count = Field(description="How often a mistake is repeated in the second training set.")
 
 
 class Baselines(Section):

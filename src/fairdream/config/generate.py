@@ -19,7 +19,7 @@ class Generate(Section):
         None,
         description="Where the steps lie between noise and image; null: as the base model or the scheduler has it.",
     )
-    num_inference_steps: Count = Field(description="Denoising steps an image.")
+    num_inference_steps: Count = Field(description="Denoising steps per image.")
     guidance_scale: Positive = Field(description="Classifier-free guidance; 1 or less: none.")
     guidance_interval: list[Fraction] | None = Field(
         None,

@@ -121,9 +121,7 @@ def validate_config(raw: Any, path: str | Path = "config") -> Config:
         return Config.model_validate(raw)
     except ValidationError as error:
         lines = [_explain(detail) for detail in error.errors() if _is_meant(detail)]
-        raise UserError(
-            f"{path}: {len(lines)} value(s) to mend:\n" + "\n".join(f"  {line}" for line in lines)
-        ) from None
+        raise UserError(f"{path}: {len(lines)} value(s) to fix:\n" + "\n".join(f"  {line}" for line in lines)) from None
 
 
 def _is_meant(detail: Mapping[str, Any]) -> bool:
@@ -143,9 +141,8 @@ def _explain(detail: Mapping[str, Any]) -> str:
     if str(detail["loc"][-1]) == "[key]" and not isinstance(value, str):
         return f"{key.removesuffix('.[key]')}: the name {value!r} is no text to YAML; write it in quotes"
     if kind == "string_type" and isinstance(value, (bool, float)):
-        return (
-            f"{key.removesuffix('.str')}: {value!r} is no text to YAML; write it in quotes, as it stands in the table"
-        )
+        written = "write it in quotes, as it is written in the table"
+        return f"{key.removesuffix('.str')}: {value!r} is no text to YAML; {written}"
     if kind == "extra_forbidden":
         return f"{key}: unknown key (value {value!r}); remove it or check its spelling"
     if kind == "missing":

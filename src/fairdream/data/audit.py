@@ -137,7 +137,7 @@ def suggest(bias: str, train: pd.Series, cramers_v: float, config: AuditJob) -> 
         method = _of_kind(config, "plain")
         reason = (
             f"label and attribute hardly go together (Cramér's V {cramers_v:.2f} < {NEGLIGIBLE}), and every group has "
-            "images enough for an adapter: look at its worst group before any image is drawn"
+            "images enough for an adapter: look at its worst group before any image is generated"
         )
         beside = [clustered if k > 1 else single]
     else:
@@ -152,7 +152,7 @@ def suggest(bias: str, train: pd.Series, cramers_v: float, config: AuditJob) -> 
             method = single
             reason = "the smallest group fills one cluster alone, and one cluster is the group"
         if swapped:
-            reason += f". {', '.join(swapped)}: too few images for an adapter, so a swap of prompts draws them"
+            reason += f". {', '.join(swapped)}: too few images for an adapter, so a swap of prompts generates them"
             beside = [own for own in config.methods if own["kind"] == "mirrored"]
         elif train.min() >= config.small_group:
             reason += f". {told['title']} generates no image and had {PAPER['groups'][severe]} there: run it first"

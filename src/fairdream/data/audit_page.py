@@ -53,7 +53,7 @@ def audit_page(
         f"(V = {found['cramers_v']:.2f})\n",
         f"{found['bias_ratio']:.1%} of the training images have the attribute that goes with their class.\n",
         _table(groups, right=range(2, 7)),
-        f"\n- Cramér's V of label and attribute: {found['cramers_v']:.3f} (0: independent, 1: one tells the other; "
+        f"\n- Cramér's V of label and attribute: {found['cramers_v']:.3f} (0: independent, 1: one gives the other; "
         f"chi² test: p {_p_value(found['p_value'])}).",
         f"- Bias ratio: {found['bias_ratio']:.2%} of the images are aligned; in the class where it is lowest "
         f"{found['lowest_bias_ratio']:.2%}.",

@@ -1,4 +1,4 @@
-"""What makes an image show nothing: generation draws such images again, the audit counts them."""
+"""What makes an image show nothing: generation repeats such images, the audit counts them."""
 
 from __future__ import annotations
 

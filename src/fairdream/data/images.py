@@ -157,7 +157,7 @@ def iter_pngs(path: str | Path) -> Iterator[tuple[str, bytes]]:
             images = batch.column("image").field("bytes")
             for name, png in zip(batch.column("id"), images, strict=True):
                 stored = StoredImage(png.as_py())
-                stored.origin = f"{path}, image {name}; delete this file to have it made anew"
+                stored.origin = f"{path}, image {name}; delete this file to have it recreated"
                 yield name.as_py(), stored
 
 

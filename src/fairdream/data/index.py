@@ -79,7 +79,7 @@ def read_tables(config: Source, seed: int | None = None) -> pd.DataFrame:
         for one, here, other, there in ((joined, files[0], part, file), (part, file, joined, files[0])):
             lone = one["path"][~one["path"].isin(other["path"])]
             if len(lone):
-                raise UserError(f"{here}: {len(lone)} image(s) do not stand in {there}, first {lone.iloc[0]}")
+                raise UserError(f"{here}: {len(lone)} image(s) are not in {there}, first {lone.iloc[0]}")
         joined = joined.merge(part, on="path", how="inner", validate="1:1")
     known = joined["attribute"].notna()
     if not known.all():
@@ -256,7 +256,7 @@ def _open_all(paths: list[Path]) -> None:
 
 def _check_counts(table: pd.DataFrame, config: Source) -> None:
     if not (table["split"] == "test").any():
-        raise UserError(f"{config.folder}: no image is for the test; mend the split column or give held_out.test")
+        raise UserError(f"{config.folder}: no image is for the test; fix the split column or give held_out.test")
     train = table[table["split"] == "train"]
     found = {group: 0 for group in config.train_counts}
     for (label, attribute), rows in train.groupby(["label", "attribute"]):

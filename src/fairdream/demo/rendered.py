@@ -156,7 +156,7 @@ class Renderer:
         return self.uniform(count, 0, 1) < share
 
     def noise(self, count: int, cells: tuple[int, int], channels: int = 1) -> "torch.Tensor":
-        """Draw smooth noise of unit standard deviation with that many cells an image, (count, channels, 32, 32)."""
+        """Draw smooth noise of unit standard deviation with that many cells per image, (count, channels, 32, 32)."""
         import torch
         import torch.nn.functional as F
 

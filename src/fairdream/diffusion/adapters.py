@@ -82,7 +82,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], torch.Tensor, 
             metadata = file.metadata()
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
-        LOGGER.warning("%s cannot be read (%s): the training begins anew", path, error)
+        LOGGER.warning("%s cannot be read (%s): the training starts over", path, error)
         return None
     return tensors, tensors.pop("losses"), int(metadata["step"]), json.loads(metadata["history"])
 

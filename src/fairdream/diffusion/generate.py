@@ -131,7 +131,7 @@ def draw(
 ) -> list[tuple[dict[str, Any], np.ndarray]]:
     """Draw images in one batch; return each one's row, without the image, and its pixels (h, w, 3) in [0, 1].
 
-    NaN, black and flat images are drawn again with the next seed, up to `config.max_redraws` times.
+    NaN, black and flat images are generated again with the next seed, up to `config.max_redraws` times.
     """
     seeds = {index: seed_of("image", config.seed, group, subject, index) for index in indices}
     drawn: dict[int, tuple[dict[str, Any], np.ndarray]] = {}

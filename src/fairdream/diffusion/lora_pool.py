@@ -57,7 +57,7 @@ class StackedLora(nn.Module):
             if b.ndim == 4:  # fused: block diagonal, (n, k * out, k * r), so that each layer sees its own A's rows
                 b = torch.diag_embed(b.movedim(1, -1), dim1=1, dim2=3).flatten(3).flatten(1, 2)
             if images > 1:
-                # a product an image, not an adapter: a GPU adds up the gradients of few long ones ten times as slowly
+                # a product per image, not an adapter: a GPU adds up the gradients of few long ones ten times as slowly
                 a, b = (own[:, None].expand(-1, images, -1, -1).flatten(0, 1) for own in (a, b))
             rows = x if x.ndim == 3 else x.reshape(len(x), -1, x.shape[-1])  # (n * images, positions, in)
             out = self.base(rows).baddbmm_(torch.bmm(rows, a.mT), b.mT, alpha=self.scale)

@@ -89,7 +89,7 @@ def load_pipeline(path: str, adapter: str | None, config: GenerateJob) -> Any:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
             raise UserError(
-                f"{adapter}: is no adapter of the base model {path}; delete it and start again, it is trained anew "
+                f"{adapter}: is no adapter of the base model {path}; delete it and start again, it is trained again "
                 f"({str(error).splitlines()[0]})"
             ) from None
         # merged weights cost nothing at sampling; the scale is fixed for the job

@@ -98,7 +98,7 @@ def train(
             saved = time.monotonic()
         if asked:
             where = " and ".join(str(step) for step in sorted({own.step for own in lessons}))
-            raise UserError(f"{what}: asked to stop; saved at step {where}, where the next attempt goes on")
+            raise UserError(f"{what}: asked to stop; saved at step {where}, from which the next attempt resumes")
 
 
 def learning_rate(config: FinetuneValues, step: int) -> float:

@@ -89,7 +89,7 @@ def check_asked_for(manifest: str | Path, config: dict[str, Any]) -> None:
         words = ", ".join(f"{key}: {value}" for key, value in own.items() if value)
         raise UserError(
             f"{manifest}: is of another configuration's model ({words}); give each its own models.folder, or delete "
-            "that file to have it made anew"
+            "that file to have it recreated"
         )
 
 
@@ -125,7 +125,7 @@ def _look(path: Path, manifest: Path, known: Notes) -> Notes:
     """Return a note of each file; what is noted in `known` as it is now is not read."""
     if path.is_dir() and manifest.parent.resolve().is_relative_to(path.resolve()):
         raise UserError(
-            f"models.folder: {manifest.parent} lies in the model's own folder {path}; name another one, for what is "
+            f"models.folder: {manifest.parent} is inside the model's own folder {path}; name another one, for what is "
             "written there would be taken for a part of the model"
         )
     notes: Notes = {}

@@ -54,7 +54,7 @@ def _read(manifest: str) -> dict[str, Any]:
     try:
         content = json.loads(Path(manifest).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{manifest}: damaged ({error}); delete it and start again, it is made anew") from None
+        raise UserError(f"{manifest}: damaged ({error}); delete it and start again, it is recreated") from None
     if not Path(content["path"]).exists():
         raise UserError(f"{content['path']}: the model of {manifest} is gone; delete that file to fetch it again")
     return content

@@ -129,7 +129,7 @@ def images_beside_card(config: Config, dataset: str, bias: str, method: str) -> 
         The method draws none, or they lie in another folder, whose card is named.
     """
     if not method_of(method).synthetic:
-        raise UserError(f"{method} draws no images.")
+        raise UserError(f"{method} generates no images.")
     there = plan.image_bias(method, bias)
     if there != bias:
         card = f"{config.results}/{dataset}/{there}/{method}/images/README.md"

@@ -99,7 +99,7 @@ def _area(config: Config) -> float:
 
 
 class Rates:
-    """Seconds and bytes a job, learnt from what a results folder holds.
+    """Seconds and bytes per job, learnt from what a results folder holds.
 
     Parameters
     ----------

@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from pydantic import BaseModel, PositiveInt, ValidationError
+
 from fairdream.config.root import Config
 from fairdream.diffusion.pipeline import MOST_SIGNAL
 from fairdream.errors import UserError
@@ -52,36 +54,39 @@ class Scheduler(NamedTuple):
         the finished image. ``"distilled"``: some of the few timesteps that a base model was distilled for.
     sigmas
         Whether it works in noise levels between the timesteps, and so hears ``use_karras_sigmas`` and the like.
+    rescales
+        Whether it listens to ``rescale_betas_zero_snr``.
     """
 
     spacing: Literal["leading", "linspace"]
     heard: bool = True
     grid: Literal["ends", "open", "distilled"] = "ends"
     sigmas: bool = True
+    rescales: bool = False
 
 
 # The schedulers that draw with what Stable Diffusion was trained for. Of the others some stop with a traceback, as
 # those for flow matching do, and some (EDM's, IPNDM, the consistency models') draw grey images and say nothing.
 # LCM's and TCD's are for base models that were distilled for few steps.
 SCHEDULERS = {
-    "DDIMScheduler": Scheduler("leading", sigmas=False),
-    "DDIMParallelScheduler": Scheduler("leading", sigmas=False),
-    "DDPMScheduler": Scheduler("leading", sigmas=False),
-    "DDPMParallelScheduler": Scheduler("leading", sigmas=False),
+    "DDIMScheduler": Scheduler("leading", sigmas=False, rescales=True),
+    "DDIMParallelScheduler": Scheduler("leading", sigmas=False, rescales=True),
+    "DDPMScheduler": Scheduler("leading", sigmas=False, rescales=True),
+    "DDPMParallelScheduler": Scheduler("leading", sigmas=False, rescales=True),
     "PNDMScheduler": Scheduler("leading", sigmas=False),
     "DEISMultistepScheduler": Scheduler("linspace", grid="open"),
-    "DPMSolverMultistepScheduler": Scheduler("linspace", grid="open"),
+    "DPMSolverMultistepScheduler": Scheduler("linspace", grid="open", rescales=True),
     "DPMSolverSinglestepScheduler": Scheduler("linspace", heard=False, grid="open"),
     "SASolverScheduler": Scheduler("linspace", grid="open"),
-    "UniPCMultistepScheduler": Scheduler("linspace", grid="open"),
-    "EulerDiscreteScheduler": Scheduler("linspace"),
-    "EulerAncestralDiscreteScheduler": Scheduler("linspace"),
+    "UniPCMultistepScheduler": Scheduler("linspace", grid="open", rescales=True),
+    "EulerDiscreteScheduler": Scheduler("linspace", rescales=True),
+    "EulerAncestralDiscreteScheduler": Scheduler("linspace", rescales=True),
     "HeunDiscreteScheduler": Scheduler("linspace"),
     "KDPM2DiscreteScheduler": Scheduler("linspace"),
     "KDPM2AncestralDiscreteScheduler": Scheduler("linspace"),
     "LMSDiscreteScheduler": Scheduler("linspace"),
-    "LCMScheduler": Scheduler("leading", heard=False, grid="distilled", sigmas=False),
-    "TCDScheduler": Scheduler("leading", heard=False, grid="distilled", sigmas=False),
+    "LCMScheduler": Scheduler("leading", heard=False, grid="distilled", sigmas=False, rescales=True),
+    "TCDScheduler": Scheduler("leading", heard=False, grid="distilled", sigmas=False, rescales=True),
 }
 
 
@@ -212,13 +217,18 @@ def check_steps(config: Config) -> None:
     )
     if name not in SCHEDULERS:
         raise UserError(
-            f"generate.scheduler: {name} does not draw with a Stable Diffusion; these do: "
+            f"generate.scheduler: {name} generates nothing usable with a Stable Diffusion; these work: "
             + ", ".join(sorted(SCHEDULERS))
         )
     own = Schedule(name, scheduler_values(config), asked)
     if asked and not own.row.heard:
         raise UserError(
             f"generate.timestep_spacing: {name} does not listen to it ({asked}); remove it or take another scheduler"
+        )
+    if own.model.get("rescale_betas_zero_snr") and not own.row.rescales:
+        raise UserError(
+            f"generate.scheduler: {name} does not listen to rescale_betas_zero_snr, with which the base model was "
+            f"trained; these do: {', '.join(sorted(other for other, row in SCHEDULERS.items() if row.rescales))}"
         )
     fault = own.fault(steps) if own.is_known else None
     if fault is None:
@@ -231,15 +241,42 @@ def check_steps(config: Config) -> None:
     )
 
 
+class SchedulerFile(BaseModel, strict=True):
+    """The types of what is computed with of a ``scheduler_config.json``, which may lack any of it and has more."""
+
+    num_train_timesteps: PositiveInt = 1000
+    original_inference_steps: PositiveInt = 50
+    steps_offset: int = 0
+    skip_prk_steps: bool = False
+    beta_start: float = 0.0001
+    beta_end: float = 0.02
+    trained_betas: list[float] | None = None
+    rescale_betas_zero_snr: bool = False
+
+
 def scheduler_values(config: Config) -> Values:
-    """Return the base model's scheduler configuration: its file's where it is here, else what is published."""
+    """Return the base model's scheduler configuration: its file's where it is here, else what is published.
+
+    Raises
+    ------
+    UserError
+        Where the file is no scheduler's configuration: diffusers would say so in a job, or compute with it.
+    """
     file = config.models.diffusion_folder / "scheduler/scheduler_config.json"
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(values, dict):
-            raise ValueError(f"{type(values).__name__} in the place of names and values")
+        read = SchedulerFile.model_validate(values)
+        if read.trained_betas is not None and len(read.trained_betas) != read.num_train_timesteps:
+            raise ValueError(
+                f"trained_betas: {len(read.trained_betas)} values for {read.num_train_timesteps} timesteps"
+            )
         return values
     except OSError:
         return SDXL if "xl" in config.models.diffusion.id.lower() else SD
+    except ValidationError as error:
+        (first, *_) = error.errors(include_url=False)
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        problem = f"{where}: {first['msg']}, and is {first['input']!r}"
     except ValueError as error:
-        raise UserError(f"{file}: cannot be read as a scheduler's configuration: {error}") from None
+        problem = str(error)
+    raise UserError(f"{file}: cannot be read as a scheduler's configuration: {problem}")

@@ -59,7 +59,7 @@ def check_lengths(config: Config) -> None:
                 tokens = len(tokenizer.encode(text)) + prompts.START_AND_END
                 raise UserError(
                     f"{key}: {_ends(text)!r} has {tokens} tokens, and {encoder} reads {tokenizer.limit}: it would "
-                    f"cut off {_ends(lost)!r}; shorten it, or the words under labels and attributes that stand in it"
+                    f"cut off {_ends(lost)!r}; shorten it, or the words under labels and attributes that are in it"
                 )
 
 

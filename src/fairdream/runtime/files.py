@@ -137,7 +137,7 @@ def check_whole(paths: Iterable[str | Path]) -> None:
     for path in map(Path, paths):
         problem = _problem(path)
         if problem:
-            raise UserError(f"{path}: damaged ({problem}); delete it and start again, it is made anew")
+            raise UserError(f"{path}: damaged ({problem}); delete it and start again, it is recreated")
 
 
 def is_whole(path: str | Path) -> bool:

@@ -48,7 +48,7 @@ def repair(name: str, written_for: Mapping[str, str]) -> Callable[[Callable[[], 
 
             logger.warning(
                 f"The repair of {name} is left out: {', '.join(other)} is another than it was written for. "
-                "docs/architecture.md says what it mends; with the versions of requirements.lock it is made."
+                "docs/architecture.md says what it fixes; with the versions of requirements.lock it is made."
             )
             return False
 

@@ -201,5 +201,5 @@ def _read() -> dict[str, Any] | None:
     except OSError as error:
         raise UserError(
             f"{path}: the plan of this run cannot be read ({error.strerror}). It says what the run began with, so no "
-            "job goes on without it: start the run again."
+            "job continues without it: start the run again."
         ) from None

@@ -79,8 +79,8 @@ def check(folder: str | Path, expected: bool = True) -> bool:
     shown = "\n".join(f"  {number}: {what}" for number, what in list(jobs.items())[:20])
     more = f"\n  and {len(jobs) - 20} more" if len(jobs) > 20 else ""
     raise UserError(
-        f"{len(jobs)} SLURM job(s) of this folder are alive, of a run that goes on or was killed:\n{shown}{more}\n"
-        "If that run goes on, let it. If it was killed, cancel its jobs; what they have saved is used again:\n"
+        f"{len(jobs)} SLURM job(s) of this folder are alive, of a run that is going or was killed:\n{shown}{more}\n"
+        "If that run is still going, let it. If it was killed, cancel its jobs; what they have saved is used again:\n"
         f"  scancel {' '.join(jobs)}\n"
         f"or start with {VARIABLE}=cancel in the environment, which does it first ({VARIABLE}=ignore: leave them)."
     )

@@ -7,8 +7,8 @@ is ready. One timer at a time does the same. See docs/performance.md for what it
 
 When a checkpoint has to run, all behind it is expected to run too, each job for the reason "input files updated by
 another job". Once the checkpoint is done, Snakemake 9 drops a job whose own input turns out to be as it was, but what
-reads that job's output keeps its reason: images would be drawn anew with adapters that were not trained again. So the
-jobs that are to run for the sake of another are found anew at each look.
+reads that job's output keeps its reason: images would be generated again with adapters that were not trained again.
+So the jobs that are to run for the sake of another are found anew at each look.
 
 When a job fails, its output is removed, but Snakemake 9 records it as one that was made, from the inputs and params of
 now. Where what comes after the job is still there from before, the next call then finds nothing changed and has

@@ -169,7 +169,7 @@ parquet(
 )
 
 
-@CASES.add("a class that is a list", "is a list or the like", "tags", "one value an image is needed")
+@CASES.add("a class that is a list", "is a list or the like", "tags", "one value per image is needed")
 def _(folder: Path) -> Callable:
     frame = pd.DataFrame(with_splits(), columns=COLUMNS)
     frame.assign(tags=[["a", "b"]] * len(frame)).to_parquet(table(folder, files=[]) / "labels.parquet")

@@ -239,10 +239,10 @@ def test_a_table_that_is_none(folder):
 def test_images_that_only_one_table_knows_are_named(folder):
     values = two_tables(folder)
     write_table(folder / "parts.csv", ("image_id", "partition"), [(row[0], 0) for row in ROWS[:-1]])
-    assert "attr.csv: 1 image(s) do not stand in" in (message := refused(folder, **values))
+    assert "attr.csv: 1 image(s) are not in" in (message := refused(folder, **values))
     assert "parts.csv, first i.png" in message
     write_table(folder / "parts.csv", ("image_id", "partition"), [(f"{name}.png", 0) for name in "abcdefghij"])
-    assert "parts.csv: 1 image(s) do not stand in" in (message := refused(folder, **values))
+    assert "parts.csv: 1 image(s) are not in" in (message := refused(folder, **values))
     assert "attr.csv, first j.png" in message
 
 

@@ -210,7 +210,7 @@ PETS = ("cat/red/a.png", "cat/blue/b.png", "dog/red/c.png", "dog/blue/d.png")
 folders("a loop of links", "a loop: this link leads to", "cat/again", files=PETS, links={"cat/again": ".."})
 folders(
     "a class folder that is a broken link",
-    "mend or remove it",
+    "fix or remove it",
     "pets/bird: a link that leads nowhere",
     files=PETS,
     links={"bird": "/nowhere/bird"},

@@ -267,7 +267,7 @@ def stop_after(looks):
 def test_a_stopped_pool_goes_on_to_the_same_bits(tmp_path):
     whole, _ = train(range(3), tmp_path / "whole")
     with pytest.raises(
-        UserError, match=r"^3 adapters: asked to stop; saved at step 20, where the next attempt goes on"
+        UserError, match=r"^3 adapters: asked to stop; saved at step 20, from which the next attempt resumes"
     ):
         train(range(3), tmp_path, stop_after(2))
     again, _ = train(range(3), tmp_path)

@@ -117,7 +117,7 @@ def test_a_card_of_adapters_that_are_not_the_method_s_own_is_refused(method, wor
 
 def test_a_card_of_images_stands_beside_them():
     assert asked(job_inputs.images_beside_card, "lora") == asked(job_inputs.images, "lora")
-    with pytest.raises(UserError, match=r"erm draws no images\."):
+    with pytest.raises(UserError, match=r"erm generates no images\."):
         asked(job_inputs.images_beside_card, "erm")
     card = "results/waterdigits/any/vanilla/images/README.md"
     with pytest.raises(UserError, match=f"The images of vanilla serve all biases: ask for {card}"):

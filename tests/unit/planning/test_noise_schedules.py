@@ -226,9 +226,29 @@ def test_the_file_of_a_model_that_is_here_counts(tmp_path):
         check(json.dumps(TINY), num_inference_steps=501, scheduler="EulerDiscreteScheduler")
     # other noise levels in the place of those that are spaced: left to the job
     check(json.dumps(TINY | {"use_karras_sigmas": True}), num_inference_steps=501, scheduler="EulerDiscreteScheduler")
-    for damaged in ("{", "[]"):
-        with pytest.raises(UserError, match="cannot be read as a scheduler's configuration"):
-            check(damaged)
+    damaged = {
+        "{": "",
+        "[]": "the file: ",
+        '{"num_train_timesteps": "1000"}': "num_train_timesteps: ",
+        '{"steps_offset": null}': "steps_offset: ",
+        '{"beta_end": "0.012"}': "beta_end: ",
+        '{"trained_betas": [0.1, 0.2]}': "trained_betas: 2 values for 1000 timesteps",
+    }
+    for text, key in damaged.items():
+        with pytest.raises(UserError, match=f"cannot be read as a scheduler's configuration: {key}"):
+            check(text)
+    zero_snr = json.dumps(TINY | {"rescale_betas_zero_snr": True})
+    check(zero_snr, num_inference_steps=50)
+    with pytest.raises(
+        UserError, match=r"HeunDiscreteScheduler does not listen to rescale_betas_zero_snr.*DDIMScheduler"
+    ):
+        check(zero_snr, num_inference_steps=50, scheduler="HeunDiscreteScheduler")
+
+
+@pytest.mark.parametrize("name", schedules.SCHEDULERS)
+def test_what_rescales_its_noise_levels_is_what_has_the_option(name):
+    options = inspect.signature(getattr(diffusers, name).__init__).parameters
+    assert schedules.SCHEDULERS[name].rescales == ("rescale_betas_zero_snr" in options)
 
 
 def test_a_model_of_the_hub_is_known_by_its_name_until_it_is_fetched(tmp_path):

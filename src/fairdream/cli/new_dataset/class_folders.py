@@ -43,7 +43,7 @@ def read_class_folders(found: Listing, notes: list[str]) -> pd.DataFrame:
     import pandas as pd
 
     if found.broken:
-        raise UserError(f"{found.folder / found.broken[0]}: {BROKEN_LINK}; mend or remove it")
+        raise UserError(f"{found.folder / found.broken[0]}: {BROKEN_LINK}; fix or remove it")
     check_names(found.folder, [*found.files, *found.folders])
     _ask_about_masks(found)
     parts = {path: path.split("/")[:-1] for path in sorted(found.files)}
@@ -67,7 +67,7 @@ def read_class_folders(found: Listing, notes: list[str]) -> pd.DataFrame:
         refuse_classes(found.folder, table[column])
         _refuse_alike(found.folder, table[column])
     if empty := _without_images(found):
-        notes.append(f"no image lies in {', '.join(empty)}")
+        notes.append(f"no image is in {', '.join(empty)}")
     return table if splits is None else table.assign(split=splits)
 
 

@@ -41,7 +41,7 @@ def named_values(values: Iterable[str], column: str, role: str, file: Path) -> d
         other = alike.setdefault(" ".join(value.casefold().split()), value)
         # letters may be classes
         if other != value and len(value) > 1:
-            raise UserError(f"{file}: {column}: {other!r} and {value!r} differ in case or blanks alone; mend the table")
+            raise UserError(f"{file}: {column}: {other!r} and {value!r} differ in case or blanks alone; fix the table")
     names: dict[str, str] = {}
     for value in different:
         text = f"{column}_{value.lower().replace('-', 'minus')}" if is_code(value) else value

@@ -35,13 +35,13 @@ def create(options: Options) -> None:
     runs.in_clone()
     name, target = options.name, Path("config", f"{options.name}.yaml")
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9_.]*[A-Za-z0-9])?", name):
-        raise UserError(f"{name}: letters, digits, _ and . only, as it stands in paths")
+        raise UserError(f"{name}: letters, digits, _ and . only, as it becomes part of paths")
     if name == "waterdigits":
         raise UserError("waterdigits: this is the demo's data set, which the workflow makes; choose another name")
     if name in TAKEN:
         raise UserError(f"{name}: commands or files of the workflow have this name; choose another name")
     if target.exists() and not options.force:
-        raise UserError(f"{target} is there already: edit it; or --force writes it anew and keeps this one beside it")
+        raise UserError(f"{target} is there already: edit it; or --force rewrites it and keeps this one beside it")
     base = load_config(options.base)
     notes: list[str] = []
     folder, counts = find_folder(name, options.folder), {}

@@ -46,7 +46,7 @@ def find_folder(name: str, asked: Path | None) -> Path | None:
             unpack(folder, target)
             print(f"{folder}: unpacked into {target}")
         elif not is_unpacked(folder, target):
-            raise UserError(f"{target} is there already: give it as --folder, or remove it to unpack {folder} anew")
+            raise UserError(f"{target} is there already: give it as --folder, or remove it to unpack {folder} again")
         folder = target
     if not folder.is_dir():
         parent = folder.parent

@@ -110,7 +110,7 @@ def choose_image_column(files: Sequence[Path], asked: str | None, notes: list[st
     paths = [field.name for field in schema if _is_text(field.type)]
     if asked is not None:
         if asked in lists:
-            raise UserError(f"{file}: each row of {asked} is a list of images; write a table with an image a row")
+            raise UserError(f"{file}: each row of {asked} is a list of images; write a table with an image per row")
         if asked not in columns and asked not in paths:
             raise UserError(f"{file}: no column {asked} of images (--image {asked}); {_listed(columns, paths)}")
         return asked if asked in columns else None
@@ -118,7 +118,7 @@ def choose_image_column(files: Sequence[Path], asked: str | None, notes: list[st
     named = [name for name in paths if name.lower() in USUAL["path"]]
     if not columns:
         if lists and not named:
-            raise UserError(f"{file}: each row of {lists[0]} is a list of images; write a table with an image a row")
+            raise UserError(f"{file}: each row of {lists[0]} is a list of images; write a table with an image per row")
         return None
     chosen = usual or ([] if named else columns)
     if len(chosen) != 1:

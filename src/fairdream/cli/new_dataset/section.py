@@ -45,7 +45,7 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
     for role in ("label", "attribute"):
         asked = getattr(options, role)
         if asked in found.nested:
-            raise UserError(f"{found.file}: each cell of {asked} is a list or the like; one value an image is needed")
+            raise UserError(f"{found.file}: each cell of {asked} is a list or the like; one value per image is needed")
         chosen[role] = columns.choose_column(found.table, role, asked, found.file, notes)
     path, label, attribute = (str(chosen[role]) for role in ("path", "label", "attribute"))
     if label == attribute:
@@ -212,7 +212,7 @@ def example(name: str, notes: list[str]) -> dict[str, Any]:
     pairs = [group_name(label, attribute) for label in groups["label"] for attribute in groups["attribute"]]
     notes.append(
         f"data/{name} is not there, so table, names and numbers in the file are examples. Put the images and their "
-        f"table there and write it anew: fairdream new-dataset {name} --force"
+        f"table there and rewrite it: fairdream new-dataset {name} --force"
     )
     return values | {
         "folder": f"data/{name}",
