@@ -313,7 +313,7 @@ target(
     job_inputs.images_beside_card,
     "vanilla",
     "serve all biases: ask for",
-    "waterbirds/any/vanilla/images/README.md",
+    "waterbirds/any/vanilla/README.md",
 )
 
 
