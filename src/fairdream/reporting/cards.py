@@ -88,6 +88,7 @@ image = pipe("{header["prompt"]}"{scale}).images[0]
 {chr(10).join(rows)}
 
 - Data: {config.dataset}, {config.origin.strip()}
+- The scale alpha / rank is in the weights: a reader that looks for no alpha draws at the strength of the training
 - The images that each adapter saw are named in the header of its file (`image_ids`), `history.csv` has its losses
 
 ## Limits
