@@ -1,4 +1,5 @@
-# Cards beside what is taken away: README.md files that diffusers, `datasets` and the hub read.
+# Cards beside what is taken away: README.md files that diffusers, `datasets` and the hub read. That of the images lies above
+# their folder: pandas and pyarrow take every file of a folder for Parquet.
 
 
 rule adapters_card:
@@ -29,7 +30,7 @@ rule images_card:
     input:
         shards=planned(job_inputs.images_beside_card),
     output:
-        card="<results>/{dataset}/{bias}/{method}/images/README.md",
+        card="<results>/{dataset}/{bias}/{method}/README.md",
     log:
         "<logs>/cards/images-{dataset}-{bias}-{method}.log",
     benchmark:

@@ -17,7 +17,10 @@ sys.path.insert(0, str(ROOT / "src"))
 python_path = [str(ROOT / "src"), *filter(None, os.getenv("PYTHONPATH", "").split(os.pathsep))]
 os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(python_path)))
 
-from fairdream.config.root import read_values, validate_config
+from snakemake.utils import update_config
+
+from fairdream.config import command_line
+from fairdream.config.root import Config, read_values, validate_config
 from fairdream.data import manifest
 from fairdream.errors import UserError
 from fairdream.methods import METHODS
@@ -45,12 +48,14 @@ def checked_config():
     # a module's configuration is what the outer workflow hands to it, whatever else stands in that one's files
     files = [] if IS_MODULE else workflow.configfiles
     where = "the module's config" if IS_MODULE else ", ".join(map(str, files))
-    if workflow.is_main_process:
-        for file in files:
-            read_values(file)  # what Snakemake's own reading passes over, such as a key that stands twice
-        return validate_config(dict(config), where)
-    # a job on another node goes by the configuration that its run began with, not by what the file says meanwhile
-    return validate_config(run_snapshot.configuration(), where)
+    if not workflow.is_main_process:
+        # a job on another node goes by the configuration that its run began with, not by what the file says meanwhile
+        return validate_config(run_snapshot.configuration(), where)
+    for file in files:
+        read_values(file)  # what Snakemake's own reading passes over, such as a key that stands twice
+    given = {} if IS_MODULE else workflow.config_settings.config
+    update_config(config, command_line.read(Config, config, given))
+    return validate_config(dict(config), where, given)
 
 
 with refusals():

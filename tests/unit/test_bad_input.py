@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 from refusals import ROOT, Table, check
 
+from fairdream.cli.runs import Run
 from fairdream.config.datasets import Source
 from fairdream.config.root import load_config, validate_config
 from fairdream.data.index import index
@@ -287,6 +288,13 @@ at_the_start(
     datasets__waterbirds__prompts__clip_label="Photo of a bird",
 )
 
+
+@CASES.add("a wrong value on the command line", "--config: 1 value(s)", "seeds.0: 'x': Input should be a valid integer")
+def _(folder: Path) -> Callable:
+    given = {"seeds": ["x"]}
+    return lambda: validate_config({**PAPER, **given}, "my.yaml", given)
+
+
 # Targets.
 
 
@@ -315,8 +323,18 @@ target(
     job_inputs.images_beside_card,
     "vanilla",
     "serve all biases: ask for",
-    "waterbirds/any/vanilla/images/README.md",
+    "waterbirds/any/vanilla/README.md",
 )
+
+
+@CASES.add("a target with a typing error", "no target of this name", "tabels", "the nearest: tables")
+def _(folder: Path) -> Callable:
+    return lambda: Run(("config.yaml",), "profiles/local").arguments("tabels")
+
+
+@CASES.add("a target behind --config", "not of the form KEY=VALUE", "--config tables: ", "Targets come before")
+def _(folder: Path) -> Callable:
+    return lambda: Run(("config.yaml",), "profiles/local").arguments("--config", "seeds=[0]", "tables")
 
 
 @CASES.add("data sets that are not there", "These data sets are missing:", "waterbirds: ", " not found. Get it: ")

@@ -1,5 +1,6 @@
 """The whole workflow: what it runs, what it runs again, and what it says when it cannot."""
 
+import json
 import os
 import re
 import resource
@@ -95,6 +96,19 @@ def test_a_second_run_has_nothing_to_do(finished):
     assert done.returncode == 0, done.stdout
     assert "Nothing to be done" in done.stdout
     assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+@needs_models
+def test_the_same_values_on_the_command_line_and_in_an_overlay_leave_nothing_to_do(finished, tmp_path):
+    own = yaml.safe_load(SMALLEST.read_text())["finetune"]
+    overlay = tmp_path / "more.yaml"
+    overlay.write_text(yaml.safe_dump({"finetune": {"learning_rate": own["learning_rate"]}}))
+    given = ["seeds=[0]", "biases=[original, 0.999]", f"finetune={{alpha: {own['alpha']}, steps: {own['steps']}}}"]
+    done = run_snakemake(
+        finished[0], "-n", "--configfile", "config.yaml", str(overlay), "--config", *given, timeout=240
+    )
+    assert done.returncode == 0, done.stdout
+    assert "Nothing to be done" in done.stdout
 
 
 # ---- What an edit runs again
@@ -371,6 +385,14 @@ def test_results_may_lie_anywhere(project, snakemake, tmp_path):
     done = snakemake(project, "-n", timeout=120)
     assert done.returncode == 0, done.stdout[-3000:]
     assert planned(done.stdout)["retrain"] == 21
+
+
+def test_jobs_go_by_what_the_command_line_gives(project, snakemake):
+    done = snakemake(project, "waterdigits", "--config", "seeds=[0, 7]", 'finetune={"steps": 5}', timeout=120)
+    assert done.returncode == 0, done.stdout
+    (plan,) = (project / "results/store/plans").iterdir()
+    config = json.loads(plan.read_text())["config"]
+    assert (config["seeds"], config["finetune"]["steps"], config["finetune"]["rank"]) == ([0, 7], 5, 2)
 
 
 def test_a_configuration_on_the_command_line_replaces_the_default(tmp_path, snakemake):

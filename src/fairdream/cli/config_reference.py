@@ -24,7 +24,8 @@ HEAD = """# Configuration reference
 
 Every key that `config.yaml` can have. A key without a default must be given. Numbers are strict: YAML reads `1e-4` as
 text, so write `1.0e-4`. Unknown keys are refused. What reruns after an edit is in [edits.md](edits.md); why a value is
-what it is, in [methods](methods.md).
+what it is, in [methods](methods.md). A second file or the command line can give
+[a value for one run](data.md#a-value-for-one-run).
 
 The column *paper* is the value in `config.yaml`. A name of your own, such as a data set's, is written `NAME`.
 """

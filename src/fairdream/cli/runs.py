@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +39,15 @@ class Run:
         return Path(self.profile).name == "demo"
 
     def arguments(self, *targets: str) -> list[str]:
-        """Return Snakemake's arguments; the files come last, as a word behind them would be taken for one more."""
+        """Return Snakemake's arguments; the files come last, as a word behind them would be taken for one more.
+
+        Raises
+        ------
+        UserError
+            For a name that no target has, or what is no ``KEY=VALUE`` of ``--config``.
+        """
+        _check_names(takewhile(lambda word: not word.startswith("-"), targets))
+        _check_values(targets)
         own = [] if self.is_default else ["--configfile", *self.configfiles]
         return ["--profile", self.profile, *targets, *own]
 
@@ -120,6 +131,33 @@ def _profile_for(configfiles: tuple[str, ...]) -> str:
     if configfiles[0] == NAMED["demo"] or Path(configfiles[0]).stem.endswith("-trial"):
         return "profiles/demo"
     return str(SLURM) if is_edited(SLURM) and slurm_answers() else "profiles/local"
+
+
+def _check_names(words: Iterable[str]) -> None:
+    """Refuse a word that is neither a rule nor a file; of a path, which a rule may make, Snakemake tells."""
+    for word in words:
+        if re.fullmatch(r"[\w-]+", word) and word not in _rules("Snakefile", "rules/*.smk") and not Path(word).exists():
+            targets = _rules("Snakefile", "rules/targets.smk")
+            near = difflib.get_close_matches(word, targets)
+            there = f"the nearest: {_list(near)}" if near else f"there are {_list(targets)}, and files"
+            raise UserError(f"{word}: no target of this name; {there}")
+
+
+def _rules(*patterns: str) -> list[str]:
+    texts = [path.read_text(encoding="utf-8") for pattern in patterns for path in ROOT.glob(pattern)]
+    return [name for text in texts for name in re.findall(r"^(?:rule|checkpoint) (\w+):", text, re.MULTILINE)]
+
+
+def _check_values(words: tuple[str, ...]) -> None:
+    """Refuse what Snakemake, which takes all up to the next option for values of ``--config``, has a traceback for."""
+    option = ""
+    for word in words:
+        option = word if word.startswith("-") else option
+        if option in {"--config", "-C"} and word != option and not re.match(r"[A-Za-z_][\w-]*\w=", word):
+            raise UserError(
+                f"--config {word}: not of the form KEY=VALUE. Targets come before --config, and a key in a section is "
+                "written as in --config 'finetune={\"steps\": 10}'"
+            )
 
 
 def configuration_of(run: Run) -> Config:

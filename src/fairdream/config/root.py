@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from fairdream.config import command_line
 from fairdream.config.ablations import Ablations
 from fairdream.config.audits import Audits
 from fairdream.config.base import Folder, Name, Ratio, Section
@@ -113,15 +114,26 @@ def read_values(path: str | Path) -> Any:
         raise UserError(f"{path}: this is not valid YAML: {error}") from None
 
 
-def validate_config(raw: Any, path: str | Path = "config") -> Config:
-    """Validate plain values, as YAML reads them; see `load_config`."""
+def validate_config(raw: Any, path: str | Path = "config", given: Mapping[str, Any] | None = None) -> Config:
+    """Validate plain values, as YAML reads them; see `load_config`.
+
+    Parameters
+    ----------
+    given
+        Those of `raw` that come from the command line, where a wrong one is told of.
+    """
     if not isinstance(raw, dict):
         raise UserError(f"{path}: expected sections with keys and values, found {raw!r}")
     try:
         return Config.model_validate(raw)
     except ValidationError as error:
-        lines = [_explain(detail) for detail in error.errors() if _is_meant(detail)]
-        raise UserError(f"{path}: {len(lines)} value(s) to fix:\n" + "\n".join(f"  {line}" for line in lines)) from None
+        places: dict[str, list[str]] = {}
+        for detail in filter(_is_meant, error.errors()):
+            place = "--config" if command_line.is_given(given or {}, detail) else str(path)
+            places.setdefault(place, []).append(f"  {_explain(detail)}")
+        raise UserError(
+            "\n".join(f"{place}: {len(own)} value(s) to fix:\n" + "\n".join(own) for place, own in places.items())
+        ) from None
 
 
 def _is_meant(detail: Mapping[str, Any]) -> bool:

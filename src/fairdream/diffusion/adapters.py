@@ -25,6 +25,9 @@ def save_adapter(
 ) -> None:
     """Write an adapter as `StableDiffusionPipeline.load_lora_weights` reads it, with metadata in its header.
 
+    The scale alpha / r (Hu et al. 2021, section 4.1) is multiplied into B, and the header's alpha is r. In diffusers'
+    format alpha stands in the header alone, and a reader that does not look there takes r for it.
+
     Parameters
     ----------
     weights
@@ -41,11 +44,14 @@ def save_adapter(
     # diffusers writes rank and alpha for its own loader into the header; ours is added to it
     values = LoraConfig(
         r=config.rank,
-        lora_alpha=config.alpha,
+        lora_alpha=float(config.rank),
         init_lora_weights="gaussian",
         target_modules=config.target_modules,
     ).to_dict()
     own = {key: sorted(value) if isinstance(value, set) else value for key, value in values.items()}
+    if config.alpha != config.rank:
+        scale = config.alpha / config.rank
+        weights = {name: value * scale if ".lora_B." in name else value for name, value in weights.items()}
     with tempfile.TemporaryDirectory() as folder:
         StableDiffusionLoraLoaderMixin.save_lora_weights(
             folder,

@@ -121,7 +121,7 @@ def histories(config: Config, dataset: str, bias: str, method: str) -> list[str]
 
 
 def images_beside_card(config: Config, dataset: str, bias: str, method: str) -> list[str]:
-    """Return a method's images, for the card that lies in their folder.
+    """Return a method's images, for the card that lies above their folder.
 
     Raises
     ------
@@ -132,6 +132,6 @@ def images_beside_card(config: Config, dataset: str, bias: str, method: str) -> 
         raise UserError(f"{method} generates no images.")
     there = plan.image_bias(method, bias)
     if there != bias:
-        card = f"{config.results}/{dataset}/{there}/{method}/images/README.md"
+        card = f"{config.results}/{dataset}/{there}/{method}/README.md"
         raise UserError(f"The images of {method} serve all biases: ask for {card}")
     return images(config, dataset, bias, method)

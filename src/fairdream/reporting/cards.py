@@ -88,6 +88,7 @@ image = pipe("{header["prompt"]}"{scale}).images[0]
 {chr(10).join(rows)}
 
 - Data: {config.dataset}, {config.origin.strip()}
+- The scale alpha / rank is in the weights: a reader that looks for no alpha draws at the strength of the training
 - The images that each adapter saw are named in the header of its file (`image_ids`), `history.csv` has its losses
 
 ## Limits
@@ -99,16 +100,16 @@ image = pipe("{header["prompt"]}"{scale}).images[0]
 
 
 def images_card(shards: list[str], card: str, config: ImagesCardJob) -> None:
-    """Write the card of a method's synthetic images, with which `datasets.load_dataset` reads their folder.
+    """Write the card of a method's synthetic images, with which `datasets.load_dataset` reads the method's folder.
 
-    The shards are named one by one: a folder may still hold those of an earlier configuration.
+    The shards are named one by one: their folder may still hold those of an earlier configuration.
 
     Parameters
     ----------
     shards
         Parquet files.
     card
-        Output, in the folder that has them all.
+        Output, in the folder above theirs: beside the shards, `pandas.read_parquet` would take it for one of them.
     """
     import pyarrow.parquet as pq
 
@@ -139,6 +140,8 @@ from datasets import load_dataset
 images = load_dataset("THIS_FOLDER", split="train")
 images[0]["image"], images[0]["group"]
 ```
+
+`pandas.read_parquet("THIS_FOLDER/images")` reads them too, with the shards of earlier configurations, if there are any.
 
 | group (class-attribute) | images | prompt | negative prompt | guidance |
 | --- | ---: | --- | --- | ---: |

@@ -133,6 +133,43 @@ def test_run_prints_snakemake_s_command_and_becomes_it(clone, executed, words, t
     assert options.dryrun == ("--dry-run" in words)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["all"],
+        ["check_data", "tabulate", "results/tabels.csv", "table.csv", "Snakefile", "config"],
+        ["tables", "--until", "nothing", "--config", "seeds=[0, 1]", 'swap={"a": 1}', "-n", "--config", "a_b=1"],
+    ],
+)
+def test_rules_files_and_what_belongs_to_an_option_are_no_typing_errors(clone, words):
+    run, _ = runs.find(("birds",), (), None)
+    assert run.arguments(*words)[2:-2] == words
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tabels"], r"^tabels: no target of this name; the nearest: tables$"),
+        (["tables", "check-data"], r"^check-data: .*the nearest: check_data, fetch_data$"),
+        (["birds"], r"^birds: .*; there are all, check_data, .*audits, and files$"),
+        (["--config", "seeds=[0]", "tables"], r"^--config tables: not of the form KEY=VALUE\. Targets come before"),
+        (["--config", "finetune.steps=3"], r"^--config finetune\.steps=3: not of the form KEY=VALUE"),
+    ],
+)
+def test_what_snakemake_has_a_traceback_or_a_riddle_for_is_refused(clone, words, message):
+    run, _ = runs.find(("birds",), (), None)
+    with pytest.raises(UserError, match=message):
+        run.arguments(*words)
+
+
+def test_a_file_behind_a_name_overlays_single_keys(clone):
+    (clone / "more.yaml").write_text("finetune: {steps: 3}\n")
+    run, _ = runs.find(("birds",), ("more.yaml",), None)
+    own, base = (runs.configuration_of(one) for one in (run, runs.Run(("config/birds.yaml",), "")))
+    finetune = own.finetune.model_copy(update={"steps": base.finetune.steps})
+    assert (own.finetune.steps, own.model_copy(update={"finetune": finetune})) == (3, base)
+
+
 def test_the_demo_and_trials_have_a_warm_server(clone, executed):
     for name in ("demo", "birds-trial"):
         assert call("run", name).exit_code == 0

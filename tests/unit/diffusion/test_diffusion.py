@@ -23,15 +23,16 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 
 from safetensors import safe_open  # noqa: E402
-from safetensors.torch import load_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from fairdream.data.defects import defect  # noqa: E402
 from fairdream.diffusion import finetune as finetuning  # noqa: E402
 from fairdream.diffusion import generate as generation  # noqa: E402
 from fairdream.diffusion import trainer  # noqa: E402
-from fairdream.diffusion.adapters import WEIGHTS  # noqa: E402
+from fairdream.diffusion.adapters import WEIGHTS, save_adapter  # noqa: E402
 from fairdream.diffusion.finetune import FinetuneJob, finetune  # noqa: E402
 from fairdream.diffusion.generate import GenerateJob, generate  # noqa: E402
+from fairdream.diffusion.lora_pool import Pool  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
 from fairdream.identity import file_digest  # noqa: E402
 from fairdream.models import compile  # noqa: E402
@@ -165,6 +166,39 @@ def test_the_header_tells_what_the_adapter_was_trained_from(base):
     assert (header["token"], header["rank"], header["subject"]) == ("sks", "2", "even-land")
     assert json.loads(header["image_ids"]) == [f"{n}.png" for n in range(5)]
     assert dtypes == {torch.float32}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_file_without_its_header_is_as_strong_as_what_was_trained(base, tmp_path, dtype):
+    values = {**TRAINING, "rank": 4, "alpha": 10.0, "target_modules": [*TRAINING["target_modules"], "conv1"]}
+    plain, trained = (
+        diffusers.UNet2DConditionModel.from_pretrained(MODEL, subfolder="unet").to(dtype) for _ in range(2)
+    )
+    pool = Pool(trained, values["target_modules"], 4, values["alpha"], seed=0, n=1)
+    pool.state["weight"].normal_(std=0.1, generator=torch.Generator().manual_seed(0))
+    save_adapter(pool.adapter(0), tmp_path / "own.safetensors", FinetuneJob(**values), {})
+    save_file(load_file(tmp_path / "own.safetensors"), tmp_path / WEIGHTS)
+
+    words = torch.randn(1, 7, plain.config.cross_attention_dim, generator=torch.Generator().manual_seed(1)).to(dtype)
+    latents = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(2)).to(dtype)
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(MODEL, safety_checker=None).to(dtype)
+
+    def predicted(unet) -> torch.Tensor:
+        with torch.no_grad():
+            return unet(latents, 500, words).sample.float()
+
+    wanted, without = predicted(trained), predicted(plain)
+    for file in ("own.safetensors", WEIGHTS):
+        pipeline.load_lora_weights(tmp_path, weight_name=file)
+        share = float((predicted(pipeline.unet) - wanted).norm() / (without - wanted).norm())
+        assert share < {torch.float32: 1e-4, torch.bfloat16: 0.1}[dtype]  # of what the adapter does
+        pipeline.unload_lora_weights()
+
+
+def test_an_adapter_whose_alpha_is_its_rank_is_saved_as_it_is(base):
+    with safe_open(base / "adapter" / WEIGHTS, "pt") as file:
+        header = json.loads(file.metadata()["lora_adapter_metadata"])
+    assert (header["unet.r"], header["unet.lora_alpha"]) == (2, 2.0)
 
 
 def test_the_example_of_the_card_draws_with_the_adapter(base):

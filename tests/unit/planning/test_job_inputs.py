@@ -119,7 +119,7 @@ def test_a_card_of_images_stands_beside_them():
     assert asked(job_inputs.images_beside_card, "lora") == asked(job_inputs.images, "lora")
     with pytest.raises(UserError, match=r"erm generates no images\."):
         asked(job_inputs.images_beside_card, "erm")
-    card = "results/waterdigits/any/vanilla/images/README.md"
+    card = "results/waterdigits/any/vanilla/README.md"
     with pytest.raises(UserError, match=f"The images of vanilla serve all biases: ask for {card}"):
         asked(job_inputs.images_beside_card, "vanilla")
     assert asked(job_inputs.images_beside_card, "vanilla", bias="any") == asked(job_inputs.images, "vanilla")

@@ -1,8 +1,11 @@
 """The cards of what is taken away of a run: its synthetic images, as `datasets` reads them, and its adapters."""
 
+import io
+import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -24,12 +27,12 @@ def config():
 
 @pytest.fixture
 def folder(tmp_path, config):
-    """A folder of images with its card, and with a shard of an earlier configuration."""
+    """A method's folder: its images, among them a shard of an earlier configuration, their card and another."""
     groups = sorted(config.datasets["waterdigits"].train_counts)
-    folder, shards = tmp_path / "my images", []
+    folder, shards = tmp_path / "my method", []
     for group in groups:
         for stop in (2, 9):
-            path = folder / group / group / f"000000-{stop:06d}.parquet"
+            path = folder / "images" / group / group / f"000000-{stop:06d}.parquet"
             rows = []
             for index in range(stop):
                 picture = Image.fromarray(np.full((8, 8, 3), 10 * stop + index, np.uint8))
@@ -37,6 +40,9 @@ def folder(tmp_path, config):
             write_shard(path, rows, {"redrawn": "0"})
             shards += [str(path)] if stop == 2 else []
     values = report_params.images_card(config, "waterdigits", "original", "lora")
+    (folder / "adapters").mkdir()
+    (folder / "adapters/README.md").write_text("---\ninference: false\n---\n")
+    write_shard(folder / "scores/even-land/even-land/000000-000002.parquet", rows, {})
     images_card(shards, str(folder / "README.md"), ImagesCardJob(**values))
     return folder
 
@@ -62,6 +68,20 @@ def test_the_card_names_the_shards_of_this_run_and_no_others(folder):
     assert "- 2 steps of DDIMScheduler, trailing spacing, seed 0; " in text
     assert "8 synthetic images" in text
     assert "| odd-water | 2 | photo of a odd digit on water |" in text
+
+
+def test_pandas_reads_the_images_beside_their_card(folder):
+    assert len(pd.read_parquet(folder / "images")) == 4 * (2 + 9)
+    images = pd.read_parquet(folder / "images/odd-water")
+    assert set(images["group"]) == {"odd-water"}
+    assert {Image.open(io.BytesIO(image["bytes"])).size for image in images["image"]} == {(8, 8)}
+
+
+def test_no_rule_puts_anything_but_shards_below_the_images():
+    texts = [path.read_text() for path in (ROOT / "rules").glob("*.smk")]
+    below = {name for text in texts for name in re.findall(r'"<results>/.*?/images/(.+?)"', text)}
+    assert below == {"{group}/{subject}/{shard}.parquet"}
+    assert any('card="<results>/{dataset}/{bias}/{method}/README.md"' in text for text in texts)
 
 
 def test_datasets_reads_the_folder_as_the_card_says(folder, tmp_path):
