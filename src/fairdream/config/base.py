@@ -122,7 +122,8 @@ class Overridable(Section):
         values = cls.BASE.model_json_schema()["properties"]
         for own in values.values():
             own.pop("default", None)  # what is not given is the section's
-        by, names = "`DATASET`", [{"pattern": r"^[A-Za-z0-9_.]+$"}]
+        by = "`DATASET`"
+        names: list[dict[str, Any]] = [{"pattern": r"^[A-Za-z0-9_.]+$"}]
         if kind := cls.KIND.upper():
             by = f"`{kind}`, {by} or `{kind}@DATASET`, of which the last wins"
             names = [{"enum": list(cls.NAMES)}, {"pattern": rf"^(({'|'.join(cls.NAMES)})@)?[A-Za-z0-9_.]+$"}]
