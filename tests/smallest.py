@@ -1,4 +1,4 @@
-"""The smallest configuration, edited by a test, for what follows from the configuration alone."""
+"""Configurations edited by a test: the smallest, and any with one data set of its several."""
 
 import copy
 from pathlib import Path
@@ -16,3 +16,13 @@ def changed(edit=lambda raw: None) -> Config:
     raw = copy.deepcopy(SMALLEST)
     edit(raw)
     return validate_config(raw)
+
+
+def keep_one(raw: dict, dataset: str) -> None:
+    """Leave out the other data sets, and the overrides for them."""
+    gone = raw["datasets"].keys() - {dataset}
+    raw["datasets"] = {dataset: raw["datasets"][dataset]}
+    for section in (raw["pretrain"], *(own for own in raw["baselines"].values() if isinstance(own, dict))):
+        overrides = section.pop("overrides", {})
+        if kept := {key: own for key, own in overrides.items() if key.rpartition("@")[2] not in gone}:
+            section["overrides"] = kept

@@ -117,6 +117,27 @@ config(
     "{token}",
     datasets__waterbirds__prompts__swapped="photo of a {token} {label}",
 )
+config(
+    "overrides for a data set that is not there",
+    "correct the name, or remove these values",
+    "pretrain.overrides.gdro@celebra, baselines.jtt.overrides.celebra: celebra is no data set",
+    "(celeba, utkface, waterbirds)",
+    pretrain__overrides={"gdro@celebra": {"epochs": 3}},
+    baselines__jtt__overrides={"celebra": {"first": 0.5}},
+)
+config(
+    "an override for a method that does not exist",
+    "correct the name, or remove these values",
+    "pretrain.overrides.gdor@celeba: gdor is no method (erm, ",
+    pretrain__overrides={"gdor@celeba": {"epochs": 3}},
+)
+config(
+    "an override for a method or for a data set of its name",
+    "rename the data set",
+    "finetune.overrides.lora: a method and a data set have this name",
+    datasets__lora=PAPER["datasets"]["waterbirds"],
+    finetune__overrides={"lora": {"steps": 3}},
+)
 config("a lone brace", "write {{ and }}", "prompts.subject", datasets__waterbirds__prompts__subject="a {token} {")
 config("a results folder with braces", "a folder needs a name", "results: 'out{1}'", results="out{1}")
 config("a results folder with a line break", "a folder needs a name", "results", results="two\nlines")

@@ -283,9 +283,9 @@ CASES = [
         ADAPTED,
     ),
     Case(
-        "`finetune.overrides`: `{lora: …}`",
-        "LoRA's adapters and all after them",
-        value("finetune.overrides", {"lora": {"learning_rate": 0.002}}),
+        "`finetune.overrides`: `{lora@waterdigits: …}`",
+        "LoRA's adapters on that data set, and all after them",
+        value("finetune.overrides", {"lora@waterdigits": {"learning_rate": 0.002}}),
         images(8, 8, 2, finetune=6),
         frozenset({"lora"}),
     ),

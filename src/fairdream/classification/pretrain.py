@@ -87,8 +87,10 @@ def pretrain(
             first = max(1, round(config.jtt.first * steps))
             network, _ = _train(pixels, strata, first, loss, seed, weights, device, config, saves[0], "First training")
             wrong = (classifier.predict(network, pixels, device).argmax(1) != targets).cpu().numpy()
-            LOGGER.info("%d mistakes stand %d times in the second training", wrong.sum(), config.jtt.upweight)
-            repeated = np.repeat(np.arange(len(labels)), np.where(wrong, config.jtt.upweight, 1))
+            # appended to the whole set, as by the authors: a mistake is seen 1 + upweight times an epoch
+            repeated = np.repeat(np.arange(count), 1 + config.jtt.upweight * wrong)
+            steps = classifier.length(config, len(repeated))
+            LOGGER.info("%d mistakes, %d images with copies, %d steps", wrong.sum(), len(repeated), steps)
         else:
             repeated = None
         network, kept = _train(

@@ -27,6 +27,22 @@ text, so write `1.0e-4`. Unknown keys are refused. What reruns after an edit is 
 what it is, in [methods](methods.md). A second file or the command line can give
 [a value for one run](data.md#a-value-for-one-run).
 
+`overrides` are values of a section that differ for some jobs. A key is `METHOD` (in `retrain` `RECIPE`), `DATASET` or
+`METHOD@DATASET`; in `baselines` `DATASET` alone. The section's value gives way to the method's, that to the data set's,
+and that to the method's on the data set:
+
+```yaml
+pretrain:
+  epochs: 20 # ERM on Waterbirds
+  overrides:
+    gdro: {epochs: 300, momentum: 0.9} # Group-DRO on Waterbirds
+    celeba: {epochs: 10} # ERM, and all other methods, on CelebA
+    gdro@celeba: {epochs: 50} # Group-DRO on CelebA, with the same momentum
+```
+
+`epochs` replaces `steps`, and the other way round. With `--configfile`, a file that overlays another adds keys to its
+overrides, and values to those that are there.
+
 The column *paper* is the value in `config.yaml`. A name of your own, such as a data set's, is written `NAME`.
 """
 
@@ -105,6 +121,8 @@ def _type(own: dict[str, Any], defs: dict[str, Any]) -> str:
         least, most = own.get("minItems"), own.get("maxItems")
         few = f", {least} of them" if least and least == most else f", {least} or more" if least else ""
         return f"list of ({_type(own.get('items', {}), defs)}){few}"
+    if kind == "object" and "properties" in own:
+        return "keys of this section"
     if kind == "object":
         named: Any = own.get("additionalProperties") or next(iter(own.get("patternProperties", {}).values()), {})
         return f"names with: {_type(named, defs) if isinstance(named, dict) else 'any'}"

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from fairdream.config.base import Count, Fraction, Positive, Section
+from fairdream.config.base import Count, Fraction, Overridable, Positive, Section
 
 
 class GroupDroValues(Section):
-    """Group-DRO (Sagawa et al. 2020)."""
+    """Values of Group-DRO."""
 
     step_size: Positive = Field(description="eta of the group weights.")
     adjustment: float = Field(ge=0.0, description="C of the generalisation adjustment C / sqrt(n_g).")
 
 
 class SelfValues(Section):
-    """SELF (LaBonte et al. 2023): the last layer on held-out images that the classifier is unsure of."""
+    """Values of SELF's stage 2."""
 
     score: Literal[
         "early_stop_disagreement", "dropout_disagreement", "misclassification", "early_stop_misclassification"
@@ -32,17 +32,41 @@ class SelfValues(Section):
 
 
 class DfrValues(Section):
-    """DFR (Kirichenko et al. 2023): a logistic regression on balanced held-out images. Beyond the paper."""
+    """Values of DFR's stage 2."""
 
     strengths: list[Positive] = Field(min_length=1, description="Inverse l1 penalties tried.")
     refits: Count = Field(description="Balanced subsets whose coefficients are averaged.")
 
 
 class JttValues(Section):
-    """JTT (Liu et al. 2021): train, and train again with the mistakes repeated. Beyond the paper."""
+    """Values of JTT's stage 1."""
 
     first: Fraction = Field(description="Share of stage 1 after which the mistakes are counted.")
-    upweight: Count = Field(description="How often a mistake is repeated in the second training set.")
+    upweight: Count = Field(description="Copies of a mistake that the second training set has beside the image itself.")
+
+
+class GroupDro(GroupDroValues, Overridable):
+    """Group-DRO (Sagawa et al. 2020)."""
+
+    BASE: ClassVar = GroupDroValues
+
+
+class Self(SelfValues, Overridable):
+    """SELF (LaBonte et al. 2023): the last layer on held-out images that the classifier is unsure of."""
+
+    BASE: ClassVar = SelfValues
+
+
+class Dfr(DfrValues, Overridable):
+    """DFR (Kirichenko et al. 2023): a logistic regression on balanced held-out images. Beyond the paper."""
+
+    BASE: ClassVar = DfrValues
+
+
+class Jtt(JttValues, Overridable):
+    """JTT (Liu et al. 2021): train, and train again with copies of the mistakes. Beyond the paper."""
+
+    BASE: ClassVar = JttValues
 
 
 class Baselines(Section):
@@ -51,7 +75,7 @@ class Baselines(Section):
     grey_distance: Positive = Field(
         description="FFR: an image is grey when no channel's mean is farther than this (of 255) from their mean."
     )
-    gdro: GroupDroValues
-    self_: SelfValues = Field(alias="self", description="SELF's.")
-    dfr: DfrValues
-    jtt: JttValues
+    gdro: GroupDro
+    self_: Self = Field(alias="self", description="SELF's.")
+    dfr: Dfr
+    jtt: Jtt

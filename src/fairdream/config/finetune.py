@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from fairdream.config.base import Count, Overridable, Positive, Section
-from fairdream.config.names import MethodName
+from fairdream.methods import METHODS
 
 
 class FinetuneValues(Section):
@@ -27,10 +27,9 @@ class FinetuneValues(Section):
 
 
 class Finetune(FinetuneValues, Overridable):
-    """Training of the adapters; `overrides` changes values of single methods."""
+    """Training of the adapters."""
 
     BASE: ClassVar = FinetuneValues
+    KIND: ClassVar = "method"
+    NAMES: ClassVar = tuple(METHODS)
     token: str = Field(min_length=1, description="DreamBooth's [V].")
-    overrides: dict[MethodName, dict[str, Any]] = Field(
-        default_factory=dict, description="Method -> values that differ for it."
-    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from fairdream.config.base import Fraction, Overridable, Positive
-from fairdream.config.names import MethodName
 from fairdream.config.training import Augmentation, Training
+from fairdream.methods import METHODS
 
 
 class PretrainValues(Training, Augmentation):
@@ -20,9 +20,8 @@ class PretrainValues(Training, Augmentation):
 
 
 class Pretrain(PretrainValues, Overridable):
-    """Stage 1; `overrides` changes values of single methods."""
+    """Stage 1."""
 
     BASE: ClassVar = PretrainValues
-    overrides: dict[MethodName, dict[str, Any]] = Field(
-        default_factory=dict, description="Method -> values that differ for it."
-    )
+    KIND: ClassVar = "method"
+    NAMES: ClassVar = tuple(METHODS)

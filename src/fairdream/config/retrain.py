@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
 from fairdream.config.base import Fraction, Overridable
-from fairdream.config.names import RecipeName
 from fairdream.config.training import Training
+from fairdream.methods import RECIPES
 
 
 class RetrainValues(Training):
@@ -18,9 +18,8 @@ class RetrainValues(Training):
 
 
 class Retrain(RetrainValues, Overridable):
-    """Stage 2; `overrides` changes values of single recipes."""
+    """Stage 2."""
 
     BASE: ClassVar = RetrainValues
-    overrides: dict[RecipeName, dict[str, Any]] = Field(
-        default_factory=dict, description="Recipe -> values that differ for it."
-    )
+    KIND: ClassVar = "recipe"
+    NAMES: ClassVar = RECIPES

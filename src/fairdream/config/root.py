@@ -5,17 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from fairdream.config import command_line
 from fairdream.config.ablations import Ablations
 from fairdream.config.audits import Audits
-from fairdream.config.base import Folder, Name, Ratio, Section
+from fairdream.config.base import Folder, Name, Overridable, Ratio, Section
 from fairdream.config.baselines import Baselines
 from fairdream.config.datasets import Dataset
 from fairdream.config.finetune import Finetune
@@ -69,6 +70,30 @@ class Config(Section):
         if len(set(values)) != len(values):
             raise ValueError("the same value stands twice")
         return values
+
+    @model_validator(mode="after")
+    def _overrides_are_of_what_is_there(self) -> Self:
+        wrong: dict[str, list[str]] = {}  # where each is: all that is of a data set that was taken out is told at once
+        for where, section in _overridable(self):
+            for key, what in section.misnamed(self.datasets):
+                wrong.setdefault(what, []).append(".".join((*where, "overrides", key)))
+        if wrong:
+            details: list[Any] = [
+                {"type": PydanticCustomError("misnamed", what), "loc": (", ".join(keys),), "input": {}}
+                for what, keys in wrong.items()
+            ]
+            raise ValidationError.from_exception_data("overrides", details)
+        return self
+
+
+def _overridable(section: Section, *where: str) -> Iterator[tuple[tuple[str, ...], Overridable]]:
+    """Yield the sections with overrides, at any depth, and where they stand."""
+    for name, field in type(section).model_fields.items():
+        inner, there = getattr(section, name), (*where, field.alias or name)
+        if isinstance(inner, Overridable):
+            yield there, inner
+        elif isinstance(inner, Section):
+            yield from _overridable(inner, *there)
 
 
 class _UniqueKeys(yaml.SafeLoader):

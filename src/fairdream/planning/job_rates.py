@@ -159,7 +159,7 @@ def _images(wildcards: dict[str, str]) -> int:
 
 
 def _trained_on(config: Config, wildcards: dict[str, str], values: dict[str, Any]) -> float:
-    """Return the images that a training sees."""
+    """Return the images that a training sees; of JTT without the copies, whose number no one knows before."""
     if values.get("steps"):
         return values["steps"] * values["batch_size"]
     dataset, bias = wildcards["dataset"], wildcards["bias"]

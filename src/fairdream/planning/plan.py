@@ -148,6 +148,7 @@ def ablations(config: Config, dataset: str, bias: str) -> list[Setting]:
     own = classifiers(config, values.method)[0]
     severe = bias != ORIGINAL and float(bias) >= config.swap.from_ratio
     alpha = config.select.alpha_swapped if severe else config.select.alpha
+    beta = config.pretrain.of(values.method, dataset).beta
     result = []
     for value in values.alphas:
         selection = own.selection if value == alpha else selection_of(config, f"alpha{round(100 * value)}")
@@ -156,7 +157,7 @@ def ablations(config: Config, dataset: str, bias: str) -> list[Setting]:
     result.append(Setting("Filtering", "top share", own))
     result.append(Setting("Filtering", "all images", replace(own, selection=selection_of(config, "all"))))
     for value in values.betas:
-        loss = own.loss if value == config.pretrain.beta else f"beta{round(100 * value)}"
+        loss = own.loss if value == beta else f"beta{round(100 * value)}"
         result.append(Setting("Loss", f"beta = {value:g}", replace(own, loss=loss)))
     result += [Setting("Stage 2", recipe, replace(own, recipe=recipe)) for recipe in values.recipes]
     for value in values.clusters:

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from fairdream.config.datasets import FfrPrompts
+from fairdream.config.pretrain import PretrainValues
 from fairdream.config.root import Config
 from fairdream.data.groups import attribute_of, label_of
 from fairdream.identity import seed_of
@@ -91,7 +92,7 @@ def finetune(config: Config, dataset: str, bias: str, method: str, subject: str)
     group = "-".join(subject.split("-")[:2])
     prompt = fill(config, dataset, prompts.subject if token else prompts.group, group, token)
     return {
-        **config.finetune.of(base_of(method)).model_dump(),
+        **config.finetune.of(base_of(method), dataset).model_dump(),
         "prompt": prompt,
         "seed": plan.generation_seed(config, method),
         "token": token,
@@ -169,38 +170,39 @@ def pretrain(config: Config, dataset: str, method: str, loss: str) -> Values:
 
     ``supcon``: the paper's CE + SupCon; ``beta25``: the same with beta 0.25; ``ce``, ``gdro``, ``jtt``.
     """
-    row, values = method_of(method), config.pretrain.of(base_of(method))
-    beta, temperature = _weights(config, method, loss)
+    row, values, peers = method_of(method), config.pretrain.of(base_of(method), dataset), config.baselines
+    beta, temperature = _weights(values, loss)
     return {
         **values.model_dump(),
         "batches": row.batches,
         "beta": beta,
-        "checkpoints": config.baselines.self_.checkpoints if row.checkpoints else [],
+        "checkpoints": peers.self_.of(dataset=dataset).checkpoints if row.checkpoints else [],
         "encoder": config.models.encoder.model_dump(),
-        "gdro": config.baselines.gdro.model_dump() if loss == "gdro" else None,
-        "jtt": config.baselines.jtt.model_dump() if loss == "jtt" else None,
+        "gdro": peers.gdro.of(dataset=dataset).model_dump() if loss == "gdro" else None,
+        "jtt": peers.jtt.of(dataset=dataset).model_dump() if loss == "jtt" else None,
         "labels": sorted(config.datasets[dataset].labels),
         "temperature": temperature,
     }
 
 
-def retrain(config: Config, method: str, loss: str, recipe: str) -> Values:
+def retrain(config: Config, dataset: str, method: str, loss: str, recipe: str) -> Values:
     """Return stage 2's values: those that the recipe reads."""
     values: Values = {"recipe": recipe}
+    peers = config.baselines
     if recipe == "self":
-        return {**values, "self_": config.baselines.self_.model_dump()}
+        return {**values, "self_": peers.self_.of(dataset=dataset).model_dump()}
     if recipe == "dfr":
-        return {**values, "dfr": config.baselines.dfr.model_dump()}
+        return {**values, "dfr": peers.dfr.of(dataset=dataset).model_dump()}
     if recipe == "stage1_only":
         return values
-    values["training"] = config.retrain.of(recipe).model_dump()
+    values["training"] = config.retrain.of(recipe, dataset).model_dump()
     if recipe in ("ft_all", "ft_balanced", "gdro"):
-        own = config.pretrain.of(base_of(method))
+        own = config.pretrain.of(base_of(method), dataset)
         values["augmentation"] = {"crop_scale": own.crop_scale, "flip": own.flip}
         if recipe == "gdro":
-            values["gdro"] = config.baselines.gdro.model_dump()
+            values["gdro"] = peers.gdro.of(dataset=dataset).model_dump()
         else:
-            values["beta"], values["temperature"] = _weights(config, method, loss)
+            values["beta"], values["temperature"] = _weights(own, loss)
     return values
 
 
@@ -225,9 +227,8 @@ def percent(name: str, word: str) -> float:
     return int(name.removeprefix(word)) / 100
 
 
-def _weights(config: Config, method: str, loss: str) -> tuple[float, float]:
+def _weights(own: PretrainValues, loss: str) -> tuple[float, float]:
     """Return beta and temperature; cross-entropy alone has none, so SupCon's must not make it stale."""
-    own = config.pretrain.of(base_of(method))
     if loss in ("ce", "gdro", "jtt"):
         return 1.0, 1.0
     beta = own.beta if loss == "supcon" else percent(loss, "beta")

@@ -301,18 +301,26 @@ def test_group_dro_learns_another_classifier_than_erm(data):
     assert moved(plain, classifier.load(robust)[0].state_dict())
 
 
-def test_jtt_repeats_the_mistakes_of_the_first_training(data, monkeypatch):
+def test_jtt_sees_a_mistake_of_its_first_training_upweight_times_more_in_an_epoch(data, monkeypatch):
     from fairdream.classification import pretrain as module
 
-    strata = []
-    batches = classifier.balanced_batches
-    monkeypatch.setattr(
-        module.classifier, "balanced_batches", lambda s, *rest: strata.append(len(s)) or batches(s, *rest)
-    )
-    wrong = torch.tensor([1.0, 0.0])  # every image is taken for class a
-    monkeypatch.setattr(module.classifier, "predict", lambda network, pixels, device: wrong.expand(len(pixels), 2))
-    train(data, jtt=JttValues(first=0.2, upweight=5))
-    assert strata == [40, 20 + 20 * 5]
+    trainings = []
+
+    def recorded(network, pixels, batches, *rest):
+        trainings.append(list(batches))
+        return trainer.train_network(network, pixels, iter(trainings[-1]), *rest)
+
+    monkeypatch.setattr(module, "train_network", recorded)
+    all_a = torch.tensor([1.0, 0.0])  # every image is taken for class a
+    monkeypatch.setattr(module.classifier, "predict", lambda network, pixels, device: all_a.expand(len(pixels), 2))
+    train(data, steps=None, epochs=2, batch_size=4, jtt=JttValues(first=0.5, upweight=5))
+    first, second = (np.concatenate(batches) for batches in trainings)
+    assert (np.bincount(first) == 1).all(), "one of two epochs"
+    groups = pd.read_parquet(data / "split.parquet").query("split == 'train'")["group"]
+    appearances = np.where(groups.str.startswith("b"), 1 + 5, 1)
+    epoch = appearances.sum()
+    assert len(second) == 2 * epoch
+    assert (np.bincount(second[:epoch]) == appearances).all()
 
 
 # What a training goes on with beside the network's own state: random crops, earlier states, the groups' weights, a

@@ -30,7 +30,10 @@ from own_data import (
     with_splits,
     write,
 )
+from smallest import keep_one
 
+from fairdream.cli.new_dataset import render
+from fairdream.cli.new_dataset.section import example
 from fairdream.cli.new_dataset.trial import write_trial
 from fairdream.config.root import load_config
 from fairdream.errors import UserError
@@ -56,6 +59,7 @@ def test_the_configuration_is_commented_and_known_to_editors(home):
     raw = yaml.safe_load(text)
     jsonschema.Draft202012Validator(json.loads((ROOT / "config/schema.json").read_text())).validate(raw)
     paper = yaml.safe_load((ROOT / "config.yaml").read_text())
+    keep_one(paper, "waterbirds")  # which has no overrides: those for other data sets are not taken over
     assert {key for key in paper if raw[key] != paper[key]} == {"results", "biases", "datasets"}
     # the paper's comments are there, and every key of the data set has one above it or beside it
     assert "# optimiser" not in text
@@ -66,6 +70,31 @@ def test_the_configuration_is_commented_and_known_to_editors(home):
     lone = [section[n].strip() for n in keys if not section[n - 1].lstrip().startswith("#")]
     assert [line.split(":")[0] for line in lone] == ["attributes", "attribute_values"]  # pairs share a comment
     assert max(map(len, text.splitlines())) <= 200
+
+
+def test_of_the_base_s_overrides_those_for_its_own_data_sets_are_left_out():
+    base = """\
+datasets: {celeba: {}, utkface: {}}
+results: results
+biases: [original]
+pretrain:
+  overrides:
+    # of all
+    gdro: {epochs: 300}
+    gdro@celeba:
+      epochs: 50 # as its authors
+    celeba: {flip: true}
+baselines:
+  jtt:
+    overrides: # by data set
+      utkface: {first: 0.1}
+    first: 0.2
+"""
+    written = yaml.safe_load(render.configuration(base, "birds", "config.yaml", example("birds", [])))
+    assert written["pretrain"] == {"overrides": {"gdro": {"epochs": 300}}}
+    assert written["baselines"] == {"jtt": {"first": 0.2}}
+    same = yaml.safe_load(render.configuration(base, "celeba", "config.yaml", example("celeba", [])))
+    assert same["pretrain"]["overrides"].keys() == {"gdro", "gdro@celeba", "celeba"}
 
 
 def test_the_prompts_take_their_words_from_the_names(home):

@@ -67,6 +67,24 @@ def test_a_wrong_value_is_invalid():
         jsonschema.Draft202012Validator(SCHEMA).validate(wrong)
 
 
+@pytest.mark.parametrize(
+    ("key", "values", "wrong"),
+    [
+        ("gdro@celeba", {"epochs": 3}, None),
+        ("celeba", {"flip": True}, None),
+        ("gdor@celeba", {"epochs": 3}, "gdor@celeba"),
+        ("gdro@celeba", {"epoch": 3}, "epoch"),
+        ("gdro@celeba", {"crop_scale": 1.5}, "maximum"),
+    ],
+)
+def test_editors_know_what_an_override_may_say(key, values, wrong):
+    raw = deepcopy(read("config.yaml"))
+    raw["pretrain"]["overrides"] = {key: values}
+    told = [error.message for error in jsonschema.Draft202012Validator(SCHEMA).iter_errors(raw)]
+    assert len(told) == (wrong is not None)
+    assert wrong is None or wrong in told[0]
+
+
 @pytest.mark.parametrize("path", CONFIGS)
 def test_every_key_is_described(path):
     missing = sorted(set(undescribed(read(path), SCHEMA)))

@@ -93,8 +93,8 @@ def test_what_is_wrong_in_a_file_is_told_of_the_file_and_text_in_it_stays_text()
     del wrong["batch_size"]
     with pytest.raises(UserError) as error:
         given("finetune={steps: 0}", finetune=wrong)
-    told, own = str(error.value).split("--config: 1 value(s) to mend:\n")
-    assert told.startswith("my.yaml: 2 value(s) to mend:\n")
+    told, own = str(error.value).split("--config: 1 value(s) to fix:\n")
+    assert told.startswith("my.yaml: 2 value(s) to fix:\n")
     assert "finetune.rank: '4': Input should be a valid integer" in told
     assert "finetune.batch_size: this key is missing" in told
     assert own.startswith("  finetune.steps: 0: ")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fairdream.cli import runs
 from fairdream.config.root import load_config, validate_config
 from fairdream.errors import UserError
 
@@ -49,7 +50,7 @@ WRONG = [
     ("biases", ["orginal"], [": 1 value(s)", "'orginal'", "'original'"]),
     ("methods", ["erm", "dreambooht"], ["'dreambooht'", "'clustered_dreambooth'", "'vanilla'"]),
     ("methods", [], ["[]", "at least 1"]),
-    ("finetune.overrides", {"loar": {"steps": 3}}, ["loar", "'lora'"]),
+    ("finetune.overrides", {"loar": {"steps": 3}}, ["loar", "lora"]),
     ("finetune.overrides", {"lora": {"step": 3}}, ["overrides.lora.step", "unknown key", "3"]),
     ("seeds", [0, 1, 1], ["[0, 1, 1]", "twice"]),
     ("seeds", [-1], ["-1", "greater than or equal to 0"]),
@@ -115,7 +116,7 @@ def test_neither_epochs_nor_steps():
 def test_what_is_wrong_without_an_override_is_not_told_of_one():
     raw = copy.deepcopy(PAPER)
     raw["pretrain"] |= {"steps": 10, "overrides": {"ffr": {"batch_size": 8}}}
-    with pytest.raises(UserError, match=r"1 value\(s\) to mend:\n  pretrain: give exactly one of epochs and steps$"):
+    with pytest.raises(UserError, match=r"1 value\(s\) to fix:\n  pretrain: give exactly one of epochs and steps$"):
         validate_config(raw)
 
 
@@ -149,12 +150,43 @@ def test_an_override_replaces_the_value_of_its_method_alone():
     assert finetune.of("dreambooth").steps == PAPER["finetune"]["steps"]
 
 
-def test_a_wrong_value_in_an_override_is_refused():
+def test_of_the_overrides_that_hold_the_most_particular_wins():
     raw = copy.deepcopy(PAPER)
-    raw["finetune"]["overrides"] = {"lora": {"learning_rate": "1e-4"}}
+    raw["retrain"] |= {"batch_size": 2, "weight_decay": 0.0}
+    raw["retrain"]["overrides"] = {
+        "ft_all@celeba": {"batch_size": 5, "steps": 7},
+        "celeba": {"batch_size": 4, "learning_rate": 0.4},
+        "ft_all": {"batch_size": 3, "learning_rate": 0.3, "weight_decay": 0.3, "epochs": 9},
+    }
+    retrain = validate_config(raw).retrain
+
+    def values(recipe, dataset):
+        own = retrain.of(recipe, dataset)
+        return own.batch_size, own.learning_rate, own.weight_decay, own.epochs, own.steps
+
+    assert values("llr_all", "utkface") == (2, PAPER["retrain"]["learning_rate"], 0.0, PAPER["retrain"]["epochs"], None)
+    assert values("ft_all", "utkface") == (3, 0.3, 0.3, 9, None)
+    assert values("llr_all", "celeba") == (4, 0.4, 0.0, PAPER["retrain"]["epochs"], None)
+    assert values("ft_all", "celeba") == (5, 0.4, 0.3, None, 7)
+
+
+@pytest.mark.parametrize("key", ["lora", "celeba", "lora@celeba"])
+def test_a_wrong_value_in_an_override_is_refused(key):
+    raw = copy.deepcopy(PAPER)
+    raw["finetune"]["overrides"] = {key: {"learning_rate": "1e-4"}}
     with pytest.raises(UserError) as error:
         validate_config(raw)
-    assert "finetune.overrides.lora.learning_rate: '1e-4' is text" in str(error.value)
+    assert f"finetune.overrides.{key}.learning_rate: '1e-4' is text" in str(error.value)
+
+
+def test_an_overlay_gives_a_data_set_of_one_s_own_values_of_its_own(tmp_path, monkeypatch):
+    birds = copy.deepcopy(PAPER["datasets"]["waterbirds"])
+    own = {"datasets": {"birds": birds}, "pretrain": {"overrides": {"gdro@birds": {"epochs": 7}}}}
+    (tmp_path / "birds.yaml").write_text(yaml.safe_dump(own))
+    run = runs.Run((str(ROOT / "config.yaml"), str(tmp_path / "birds.yaml")), "profiles/local")
+    pretrain = runs.configuration_of(run).pretrain
+    assert (pretrain.of("gdro", "birds").epochs, pretrain.of("gdro", "birds").momentum) == (7, 0.9)
+    assert pretrain.of("gdro", "celeba") == validate_config(PAPER).pretrain.of("gdro", "celeba")
 
 
 def test_a_key_that_stands_twice_is_named_with_its_line(tmp_path):

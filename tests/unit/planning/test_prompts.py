@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from smallest import keep_one
 
 from fairdream.config.root import Config, validate_config
 from fairdream.errors import UserError
@@ -28,8 +29,8 @@ TEMPLATES = {
 def config(methods: tuple[str, ...] = (), **values: Any) -> Config:
     """The paper's configuration of Waterbirds, with other prompts and words of it."""
     raw = copy.deepcopy(PAPER)
+    keep_one(raw, "waterbirds")
     birds = raw["datasets"]["waterbirds"]
-    raw["datasets"] = {"waterbirds": birds}
     raw["methods"] = list(methods) or raw["methods"]
     raw["finetune"]["token"] = values.pop("token", "sks")
     for key, value in values.items():
@@ -76,8 +77,8 @@ def test_the_prompts_of_ffr_are_measured_too():
 
 def test_many_source_attributes_make_a_mirrored_row_s_negative_prompt_too_long():
     raw = copy.deepcopy(PAPER)
-    birds = raw["datasets"]["waterbirds"]
-    raw["datasets"], raw["methods"] = {"waterbirds": birds}, ["lora_mirrored"]
+    keep_one(raw, "waterbirds")
+    birds, raw["methods"] = raw["datasets"]["waterbirds"], ["lora_mirrored"]
     birds["prompts"]["ffr"] = None
     # three words and a comma of each but one
     birds["attributes"] = {f"a{number}": f"place of {chr(97 + number)}" for number in range(26)}

@@ -38,7 +38,7 @@ def every_job(config: Config) -> dict[tuple, str]:
                 here = (dataset, bias, method)
                 row = METHODS[method]
                 jobs["pretrain", *here] = stage_params.pretrain(config, dataset, method, row.loss)
-                jobs["retrain", *here] = stage_params.retrain(config, method, row.loss, row.recipe)
+                jobs["retrain", *here] = stage_params.retrain(config, dataset, method, row.loss, row.recipe)
                 for seed in config.seeds:
                     jobs["evaluate", *here, seed] = stage_params.evaluate(
                         config, dataset, bias, method=method, seed=seed
@@ -71,6 +71,38 @@ def test_an_override_for_one_method_touches_its_adapters_alone():
     touched = stale(lambda raw: raw["finetune"].update(overrides={"lora": {"steps": 1000}}))
     assert touched == {key for key in BASE if key[0] == "finetune" and key[3] == "lora"}
     assert len(touched) == 18
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "values", "rule", "methods"),
+    [
+        ("pretrain", "celeba", {"image_size": 96}, "pretrain", set(PAPER["methods"]) | {"dreambooth_mirrored"}),
+        ("pretrain", "erm@celeba", {"image_size": 96}, "pretrain", {"erm"}),
+        ("retrain", "ft_all@celeba", {"batch_size": 96}, "retrain", {"ffr"}),
+        ("finetune", "celeba", {"rank": 96}, "finetune", {"lora", "dreambooth", "clustered_dreambooth"}),
+        ("finetune", "lora@celeba", {"rank": 96}, "finetune", {"lora"}),
+        ("baselines.gdro", "celeba", {"step_size": 0.96}, "pretrain", {"gdro"}),
+        ("baselines.self", "celeba", {"steps": 96}, "retrain", {"self"}),
+    ],
+)
+def test_an_override_for_a_data_set_touches_no_job_of_another(section, key, values, rule, methods):
+    def edit(raw):
+        for name in section.split("."):
+            raw = raw[name]
+        raw.setdefault("overrides", {}).setdefault(key, {}).update(values)
+
+    touched = stale(edit)
+    assert touched == {own for own in BASE if own[:2] == (rule, "celeba") and own[3] in methods}
+    assert {own[3] for own in touched} == methods
+
+
+def test_an_ablation_of_the_loss_reuses_the_classifier_whose_beta_is_its_own_data_set_s():
+    config = changed(lambda raw: raw["pretrain"]["overrides"].update(celeba={"beta": 0.25}))
+    for dataset, beta in (("waterbirds", 0.5), ("celeba", 0.25)):
+        losses = {s.name: s.classifier.loss for s in plan.ablations(config, dataset, "original")}
+        assert [name for name, loss in losses.items() if loss == "supcon" and name.startswith("beta")] == [
+            f"beta = {beta}"
+        ]
 
 
 def test_an_override_equal_to_the_common_value_touches_nothing():

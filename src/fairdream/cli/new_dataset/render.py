@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
@@ -84,6 +84,8 @@ def configuration(base: str, name: str, base_name: str, values: Mapping[str, Any
     blocks = _blocks(base)
     blocks["results"] = HEADER.format(name=name, base=base_name)
     blocks["biases"] = BIASES
+    gone = yaml.safe_load(base)["datasets"].keys() - {name}
+    blocks = {key: _without_overrides(text, gone) for key, text in blocks.items()}
     blocks["datasets"] = _section(name, values)
     return "".join(blocks.values())
 
@@ -111,6 +113,17 @@ def _blocks(text: str) -> dict[str, str]:
         if not line.strip() and key is not None:
             blocks[key], waiting = blocks[key] + waiting, ""
     return blocks
+
+
+def _without_overrides(text: str, datasets: Collection[str]) -> str:
+    """Leave out overrides for data sets (``celeba:``, ``gdro@celeba:``), and an ``overrides:`` that had no others."""
+    names = "|".join(map(re.escape, datasets))
+
+    def others(block: re.Match[str]) -> str:
+        rest = re.sub(rf"^( +)(\w+@)?({names}):.*\n(\1 .*\n)*", "", block["values"], flags=re.M)
+        return block["key"] + rest if re.search(r"^ +[^ #]", rest, re.M) else ""
+
+    return re.sub(r"^(?P<key>( +)overrides:( *#.*)?\n)(?P<values>(\2 .*\n)+)", others, text, flags=re.M)
 
 
 def _section(name: str, values: Mapping[str, Any]) -> str:
