@@ -283,6 +283,16 @@ def _(folder: Path) -> Callable:
     return lambda: preflight.check(validate_config(raw))
 
 
+@CASES.add(
+    "noise levels that a scheduler does not know", "does not listen to rescale_betas_zero_snr", "HeunDiscreteScheduler"
+)
+def _(folder: Path) -> Callable:
+    (folder / "scheduler").mkdir()
+    (folder / "scheduler/scheduler_config.json").write_text('{"rescale_betas_zero_snr": true}')
+    raw = edited(models__diffusion={"id": str(folder)}, generate__scheduler="HeunDiscreteScheduler")
+    return lambda: preflight.check(validate_config(raw))
+
+
 # Prompts.
 
 LONG = " ".join(["very"] * 280)

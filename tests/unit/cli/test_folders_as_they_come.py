@@ -58,7 +58,7 @@ def empty_folders(folder: Path) -> str:
     for name in ("train/bird", "train/cat/sky", "test/fish/deep/er"):
         (folder / name).mkdir(parents=True)
     write(folder / "val/mouse/notes.txt", b"later")
-    return "Note: no image lies in test/fish, train/bird, train/cat/sky, val/mouse."
+    return "Note: no image is in test/fish, train/bird, train/cat/sky, val/mouse."
 
 
 ODDITIES = [linked_class, linked_images, other_endings, leftovers, empty_folders]
