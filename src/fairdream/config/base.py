@@ -122,13 +122,13 @@ class Overridable(Section):
         values = cls.BASE.model_json_schema()["properties"]
         for own in values.values():
             own.pop("default", None)  # what is not given is the section's
-        by = "`DATASET`"
+        by = "by `DATASET`"
         names: list[dict[str, Any]] = [{"pattern": r"^[A-Za-z0-9_.]+$"}]
         if kind := cls.KIND.upper():
-            by = f"`{kind}`, {by} or `{kind}@DATASET`, of which the last wins"
+            by = f"by `{kind}`; over these by `DATASET`; over both by `{kind}@DATASET`"
             names = [{"enum": list(cls.NAMES)}, {"pattern": rf"^(({'|'.join(cls.NAMES)})@)?[A-Za-z0-9_.]+$"}]
         handler.resolve_ref_schema(schema)["properties"]["overrides"] |= {
-            "description": f"Values that differ, by {by}.",
+            "description": f"Values that differ {by}.",
             "propertyNames": {"anyOf": names},
             "additionalProperties": {"type": "object", "additionalProperties": False, "properties": values},
         }

@@ -31,7 +31,8 @@ def check(config: Config, to_read: Iterable[str] | None = None) -> None:
             "These data sets are missing:\n"
             + "\n".join(f"  {line}" for line in missing)
             + "\nPut each into the folder named (datasets.*.folder in the configuration), or remove it from the "
-            "configuration.\nFor data of your own, name their configuration: --configfile=config/NAME.yaml.\n"
+            "configuration, with its overrides.\n"
+            "For data of your own, name their configuration: --configfile=config/NAME.yaml.\n"
             "Without any data: `make demo` runs the whole workflow on embedded data."
         )
 
