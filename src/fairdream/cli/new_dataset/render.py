@@ -43,6 +43,7 @@ datasets:
     attribute_values: {attribute_values}
 {splits}    # Images without an attribute: "error" counts them and stops; "drop" counts them and leaves them out.
     missing_attribute: {missing}
+{inference}\
     # Training images of each group (class-attribute), checked against the data: they fix the jobs before any is read.
     # When the data change, `check_data` says what to write. A group with 0 is drawn by the swap.
     train_counts:
@@ -67,6 +68,11 @@ VALUES = "    # The splits' values in the table.\n    split_values: {}\n"
 HELD_OUT = """\
     # Splits that the table does not have: shares of each group, by a seeded order. Other shares change train_counts.
     held_out: {}
+"""
+INFERENCE = """\
+    # Words for each value of the unknown attribute, best several: CLIP tells which an image is nearest to. Without any,
+    # `fairdream infer-attributes` goes by the class labels alone.
+    inference: {}
 """
 IMAGES = "    # The folder inside it that the table's paths start from.\n    images: {}\n"
 
@@ -130,6 +136,7 @@ def _section(name: str, values: Mapping[str, Any]) -> str:
         attribute_values=_flow(values["attribute_values"]),
         splits=splits,
         missing=values["missing_attribute"],
+        inference=INFERENCE.format(_flow({"words": values["inference"]})) if "inference" in values else "",
         counts="\n".join(f"      {_flow(group)}: {count}" for group, count in values["train_counts"].items()),
         ffr_labels=_flow({key: [word] for key, word in labels.items()}),
         ffr_attributes=_flow({key: [word] for key, word in attributes.items()}),
