@@ -102,6 +102,7 @@ wildcard_constraints:
     recipe=r"(?!stage1\.)[a-z0-9_]+",  # stage1.safetensors is stage 1's
     seed=r"\d+",
     table="|".join(PAGES),
+    way="words|xrm",
 
 
 def section(stage):

@@ -1,4 +1,5 @@
-# From a data set as its authors ship it to the training set of each bias, and its CLIP embeddings.
+# From a data set as its authors ship it to the training set of each bias, its CLIP embeddings, and what an attribute that
+# no table has is inferred to be.
 
 
 rule fetch_model:
@@ -166,3 +167,109 @@ rule embed:
         "Embedding the training images of {wildcards.dataset} with CLIP"
     script:
         "../workflow/scripts/embed.py"
+
+
+rule every_image:
+    input:
+        index="<results>/{dataset}/index.parquet",
+    output:
+        images="<results>/{dataset}/inferred/images.parquet",
+    log:
+        "<logs>/every_image/{dataset}.log",
+    benchmark:
+        "<benchmarks>/every_image/{dataset}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
+        runtime=10,
+    params:
+        cfg=section("nothing"),
+        code=code("every_image.py"),
+    message:
+        "Listing all images of {wildcards.dataset}"
+    script:
+        "../workflow/scripts/every_image.py"
+
+
+rule embed_all:
+    input:
+        index="<results>/{dataset}/inferred/images.parquet",
+        model=model("clip"),
+    output:
+        embeddings="<results>/{dataset}/inferred/embeddings.safetensors",
+    log:
+        "<logs>/embed_all/{dataset}.log",
+    benchmark:
+        "<benchmarks>/embed_all/{dataset}.jsonl"
+    conda:
+        "../envs/diffusion.yaml"
+    threads: 4
+    resources:
+        gpu=1,
+        mem_mb=lambda wildcards, attempt: 16_000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+        batch=64,
+        store=STORE,
+    params:
+        cfg=section("embed"),
+        code=code("embed.py"),
+    message:
+        "Embedding all images of {wildcards.dataset} with CLIP"
+    script:
+        "../workflow/scripts/embed.py"
+
+
+rule infer:
+    input:
+        unpack(planned(job_inputs.text_encoder)),
+        index="<results>/{dataset}/index.parquet",
+        embeddings="<results>/{dataset}/inferred/embeddings.safetensors",
+    output:
+        table="<results>/{dataset}/inferred/{way}.csv",
+        facts="<results>/{dataset}/inferred/{way}.json",
+    log:
+        "<logs>/infer/{dataset}-{way}.log",
+    benchmark:
+        "<benchmarks>/infer/{dataset}-{way}.jsonl"
+    conda:
+        "../envs/diffusion.yaml"
+    threads: 2
+    resources:
+        mem_mb=lambda wildcards, attempt: 8_000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        cfg=section("infer"),
+        code=code("infer.py"),
+    message:
+        "Inferring the attribute of {wildcards.dataset} ({wildcards.way})"
+    script:
+        "../workflow/scripts/infer.py"
+
+
+rule inference_report:
+    input:
+        table="<results>/{dataset}/inferred/{way}.csv",
+        facts="<results>/{dataset}/inferred/{way}.json",
+        index="<results>/{dataset}/index.parquet",
+    output:
+        markdown="<results>/{dataset}/inferred/{way}.md",
+        figure="<results>/{dataset}/inferred/{way}.png",
+    log:
+        "<logs>/inference_report/{dataset}-{way}.log",
+    benchmark:
+        "<benchmarks>/inference_report/{dataset}-{way}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
+        runtime=10,
+    params:
+        cfg=section("inference_report"),
+        code=code("inference_report.py"),
+    message:
+        "Telling of the inferred attribute of {wildcards.dataset} ({wildcards.way})"
+    script:
+        "../workflow/scripts/inference_report.py"

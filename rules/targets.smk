@@ -12,6 +12,12 @@ rule fetch_data:
         planned(targets.fetched_datasets),
 
 
+# The attribute of each data set, by words where there are any, and by XRM: what `fairdream infer-attributes` asks for.
+rule infer_attributes:
+    input:
+        planned(targets.inferred),
+
+
 rule tables:
     input:
         planned(targets.tables),

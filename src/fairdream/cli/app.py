@@ -59,7 +59,13 @@ def _run(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
 @click.option("--images", help="Folder that the table's paths start from, where several folders have them.")
 @click.option("--image", "path", metavar="COLUMN", help="Column of the images.")
 @click.option("--label", metavar="COLUMN", help="Column of the classes.")
-@click.option("--attribute", metavar="COLUMN", help="Column of the attribute.")
+@click.option("--attribute", metavar="COLUMN", help="Column of the attribute; `unknown` where there is none.")
+@click.option(
+    "--attribute-words",
+    multiple=True,
+    metavar="WORDS",
+    help="For each value of an attribute without a column: `on land`, or `land=on land,in a forest`.",
+)
 @click.option("--split", metavar="COLUMN", help="Column of the split; `none` for a seeded split.")
 @click.option("--split-values", metavar="PAIRS", help="What its values mean: train=0,validation=1,test=2.")
 @click.option("--missing", type=click.Choice(["drop", "group"]), help="What to do with images without an attribute.")
@@ -77,6 +83,24 @@ def new_dataset(**options: Any) -> None:
     from fairdream.cli.new_dataset.options import Options
 
     create(Options(**options))
+
+
+@app.command("infer-attributes")
+@click.option("--by", type=click.Choice(["words", "xrm"]), help="By default words, where any are known; else xrm.")
+@click.option("--dataset", help="Needed if the run has several.")
+@of_a_run(targets=False)
+def infer_attributes(
+    words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None, by: str | None, dataset: str | None
+) -> None:
+    """Infer the attribute of images that have a class alone.
+
+    words: CLIP tells which of the attribute's words an image is nearest to. xrm: class labels alone tell which images
+    conflict with the shortcut. It writes a table, and config/RUN-words.yaml or config/RUN-xrm.yaml that goes by it. A
+    true attribute that a table has is compared with, and not used.
+    """
+    from fairdream.cli.infer_attributes import show
+
+    show(_run(words, configfiles, profile), by, dataset)
 
 
 @app.command()
@@ -131,8 +155,8 @@ def run(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | Non
     It goes up to Table 1, or to the TARGETs named. RUN is `demo`, or NAME for config/NAME.yaml; without one it is
     config.yaml: the paper's, 204 adapters and up to 480,000 images. See `fairdream plan RUN` first.
 
-    A TARGET is a file, or one of: tables, figures, audits, audit_data, check_data, fetch_data. What is behind `--` goes
-    to Snakemake: `fairdream run birds -- --dry-run`.
+    A TARGET is a file, or one of: tables, figures, audits, audit_data, check_data, fetch_data, infer_attributes. What
+    is behind `--` goes to Snakemake: `fairdream run birds -- --dry-run`.
     """
     from fairdream.cli import runs
 

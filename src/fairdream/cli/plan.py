@@ -35,6 +35,7 @@ TARGETS = (
     "check_data",
     "fetch_data",
     "figures",
+    "infer_attributes",
     "report_parts",
     "tables",
 )  # rules without work of their own

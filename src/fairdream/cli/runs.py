@@ -160,14 +160,19 @@ def _check_values(words: tuple[str, ...]) -> None:
             )
 
 
-def configuration_of(run: Run) -> Config:
-    """Return the run's configuration, as Snakemake puts its files together."""
+def values_of(run: Run) -> dict[str, Any]:
+    """Return the run's plain values, as Snakemake puts its files together."""
     from snakemake.utils import update_config
 
     values: dict[str, Any] = {}
     for file in run.configfiles:
         update_config(values, read_values(file))
-    return validate_config(values, ", ".join(run.configfiles))
+    return values
+
+
+def configuration_of(run: Run) -> Config:
+    """Return the run's configuration."""
+    return validate_config(values_of(run), ", ".join(run.configfiles))
 
 
 def export_target(run: Run, method: str, dataset: str | None, bias: str | None) -> str:

@@ -6,7 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fairdream.config.base import Count, Folder, GroupSize, Name, Ratio, Section, filled_with
+from fairdream.config.base import Count, Folder, Fraction, GroupSize, Name, Ratio, Section, filled_with
+
+UNKNOWN = "unknown"  # the one attribute of a data set whose images have a class and nothing else
 
 
 class Table(Section):
@@ -110,16 +112,40 @@ class OwnSplit(Section):
     train_counts: dict[str, GroupSize] = Field(description="Its images of each group, checked against the file.")
 
 
+class Inference(Section):
+    """How `fairdream infer-attributes` infers an attribute from the images' CLIP embeddings."""
+
+    words: dict[Name, Annotated[list[str], Field(min_length=1)]] | None = Field(
+        None,
+        min_length=2,
+        description="Value -> words for it, best several; none: those of `attributes`.",
+    )
+    templates: list[Annotated[str, filled_with("label", "attribute")]] = Field(
+        ["photo of a {label}, {attribute}", "a photo of a {label} {attribute}", "{attribute}"],
+        min_length=1,
+        description="Texts that the words are put into, each with every class's.",
+    )
+
+
 class Dataset(Source):
     """One biased data set, with the names its prompts use."""
 
     origin: str = Field(description="Where to get it; shown when it is missing.")
     labels: dict[Name, str] = Field(min_length=2, description="Class -> its words in prompts.")
-    attributes: dict[Name, str] = Field(min_length=2, description="Attribute -> its words in prompts.")
+    attributes: dict[Name, str] = Field(
+        min_length=1,
+        description="Attribute -> its words in prompts. `unknown` alone where no image has one.",
+    )
     clusters: Count | None = Field(None, description="k of Clustered DreamBooth; none: the paper's rule.")
     prompts: Prompts
     download: Download | None = Field(None, description="Where `snakemake … fetch_data` gets it.")
     splits: list[OwnSplit] = Field(default_factory=list, description="Training sets of your own for some biases.")
+    inference: Inference = Field(default_factory=Inference, description="How an attribute is inferred.")
+    confidence: dict[str, Fraction] | None = Field(
+        None,
+        description="Mean confidence in the inferred attribute of each group's training images. Where it makes them "
+        "worth fewer than `swap.min_images_for_own_model`, the group is swapped.",
+    )
 
     def split_at(self, bias: str) -> OwnSplit | None:
         """Return the data set's own training set of a bias, if there is one."""
@@ -127,6 +153,8 @@ class Dataset(Source):
 
     @model_validator(mode="after")
     def _groups(self) -> Self:
+        if len(self.attributes) == 1 and set(self.attributes) != {UNKNOWN}:
+            raise ValueError(f"attributes: give two or more; or `{UNKNOWN}` alone, for `fairdream infer-attributes`")
         if self.prompts.ffr is not None:
             for field, names in (("labels", self.labels), ("attributes", self.attributes)):
                 if set(getattr(self.prompts.ffr, field)) != set(names):
@@ -139,6 +167,9 @@ class Dataset(Source):
                     f"train_counts must have exactly the groups {', '.join(sorted(groups))}; "
                     f"lacking or too many: {', '.join(sorted(wrong))}"
                 )
+        if self.confidence is not None and set(self.confidence) != groups:
+            raise ValueError(f"confidence must have exactly the groups {', '.join(sorted(groups))}")
+        for where in places:
             for label in self.labels:
                 if not any(where.train_counts[f"{label}-{attribute}"] for attribute in self.attributes):
                     raise ValueError(f"train_counts: the class {label} has no training image in any group")

@@ -11,7 +11,7 @@ from pathlib import Path
 from fairdream.config.root import Config
 from fairdream.errors import UserError
 from fairdream.methods import method_of
-from fairdream.planning import plan, stage_params
+from fairdream.planning import inference, plan, stage_params
 
 ADAPTER = "pytorch_lora_weights.safetensors"
 
@@ -33,6 +33,11 @@ def embeddings_if_clustered(config: Config, dataset: str, method: str) -> dict[s
     if method_of(method).subjects != "cluster":
         return {}
     return {"embeddings": f"{config.results}/{dataset}/embeddings.safetensors"}
+
+
+def text_encoder(config: Config, dataset: str, way: str) -> dict[str, str]:
+    """Return the CLIP model where an attribute is inferred by words."""
+    return {"model": f"{config.models.folder}/clip.json"} if way == inference.WORDS else {}
 
 
 def adapter_if_any(config: Config, dataset: str, bias: str, method: str, subject: str) -> dict[str, str]:

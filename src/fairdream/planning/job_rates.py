@@ -45,6 +45,7 @@ DEFAULTS = {
     "generate": Default(30, 0.02),
     "score": Default(30, 0.01),
     "embed": Default(30, 0.01),
+    "embed_all": Default(30, 0.01),
     "index": Default(10, 0.002),
     "manifest": Default(10, 0.001),
     "pretrain": Default(20, 0.04),
@@ -81,7 +82,7 @@ def work(config: Config, rule: str, wildcards: dict[str, str], values: dict[str,
         return Work(rule, method, _images(wildcards) * values["num_inference_steps"] * _area(config))
     if rule == "score":
         return Work(rule, "", _images(wildcards))
-    if rule in ("manifest", "index", "embed"):
+    if rule in ("manifest", "index", "embed", "embed_all"):
         own = config.datasets.get(wildcards["dataset"])
         return Work(rule, "", sum(own.train_counts.values()) if own else 1)
     if rule == "pretrain":

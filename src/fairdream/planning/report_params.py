@@ -7,7 +7,7 @@ from typing import Any
 from fairdream.config.root import Config
 from fairdream.data.audit_page import title_of
 from fairdream.methods import method_of
-from fairdream.planning import plan
+from fairdream.planning import inference, plan
 from fairdream.planning.method_requirements import advice
 from fairdream.planning.stage_params import fill, generate, select
 from fairdream.reporting.html_page import PAGES
@@ -65,6 +65,19 @@ def compare(config: Config) -> Values:
 def audit(config: Config, dataset: str) -> Values:
     """Return what the audit of a training set compares with its counts."""
     return advice(config, dataset)
+
+
+def inference_report(config: Config, dataset: str, way: str) -> Values:
+    """Return what the page of an inferred attribute says beside the table."""
+    own = config.datasets[dataset]
+    return {
+        "dataset": dataset,
+        "labels": sorted(own.labels),
+        "min_images": config.swap.min_images_for_own_model,
+        "true_values": sorted(own.attributes) if own.confidence is None else [],
+        "values": inference.values(config, dataset, way),
+        "way": way,
+    }
 
 
 def copies(config: Config) -> Values:

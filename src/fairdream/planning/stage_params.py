@@ -15,7 +15,7 @@ from fairdream.config.root import Config
 from fairdream.data.groups import attribute_of, label_of
 from fairdream.identity import seed_of
 from fairdream.methods import base_of, method_of
-from fairdream.planning import plan
+from fairdream.planning import inference, plan
 
 Values = dict[str, Any]
 
@@ -57,6 +57,17 @@ def split(config: Config, dataset: str, bias: str) -> Values:
 def embed(config: Config, dataset: str) -> Values:
     """Return the CLIP model."""
     return config.models.clip.model_dump()
+
+
+def infer(config: Config, dataset: str, way: str) -> Values:
+    """Return what decides an inferred attribute: CLIP and texts, or XRM's seed."""
+    by_words = way == inference.WORDS
+    return {
+        "clip": config.models.clip.model_dump() if by_words else None,
+        "labels": [] if by_words else sorted(config.datasets[dataset].labels),
+        "seed": 0 if by_words else config.seed,
+        "texts": inference.texts(config, dataset) if by_words else None,
+    }
 
 
 def subjects(config: Config, dataset: str, bias: str, method: str) -> Values:

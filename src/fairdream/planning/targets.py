@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fairdream.config.root import Config
 from fairdream.methods import method_of
-from fairdream.planning import plan
+from fairdream.planning import inference, plan
 
 # Table 2: Group-DRO alone, and after stage 1 on synthetic images.
 TABLE2 = ("gdro", "clustered_dreambooth_gdro")
@@ -117,6 +117,15 @@ def _audited_images(config: Config) -> list[tuple[str, str, str]]:
 def fetched_datasets(config: Config) -> list[str]:
     """Return the receipts of the data sets that can be fetched."""
     return [f"{config.results}/{name}/fetched.json" for name, own in config.datasets.items() if own.download]
+
+
+def inferred(config: Config) -> list[str]:
+    """Return the page of each data set's attribute, inferred in each way that there is."""
+    return [
+        f"{config.results}/{dataset}/inferred/{way}.md"
+        for dataset in config.datasets
+        for way in inference.ways(config, dataset)
+    ]
 
 
 def report_pages(config: Config) -> list[str]:

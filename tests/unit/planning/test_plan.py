@@ -282,3 +282,16 @@ def test_splits_must_come_from_the_tables_or_be_held_out():
     for values in ({}, {"held_out": {"validation": 0.1}}):
         with pytest.raises(UserError, match=r"exactly one table must name the split column.*held_out\.test"):
             changed(lambda raw, values=values: edit(raw, **values))
+
+
+def test_a_group_whose_inferred_attribute_is_too_unsure_is_swapped():
+    def edit(raw):
+        counts = raw["datasets"]["waterdigits"]["train_counts"]
+        raw["swap"]["min_images_for_own_model"] = 10
+        raw["datasets"]["waterdigits"]["confidence"] = dict.fromkeys(counts, 1.0) | {
+            "even-water": 0.39,
+            "even-land": 0.0,
+        }
+
+    # 25 x 0.39 is less than 10; an aligned group is what others are drawn from
+    assert plan.swapped_groups(changed(edit), "waterdigits", "original") == ["even-water"]

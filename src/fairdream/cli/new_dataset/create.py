@@ -67,4 +67,4 @@ def create(options: Options) -> None:
         raise UserError(f"{target} was written, but is not ready to run:\n{error}") from None
     source = f" from {values['folder']}/{values['tables'][0]['file']}" if folder else ""
     print(f"{target} was written{source}, and is valid.")
-    print(report(name, counts, swapped, notes))
+    print(report(name, counts, swapped, notes, unknown="inference" in values))

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 DOCUMENTS = {"", ".bib", ".cff", ".html", ".json", ".md", ".pdf", ".py", ".rst", ".txt", ".yaml", ".yml"}
 OWN_TABLE = "fairdream.csv"
+INFERRED_TABLE = "fairdream.{way}.csv"
+
+
+def is_own(table: Path) -> bool:
+    """Tell whether a table was written by FairDream: what it made of others, or what it inferred."""
+    return table.name == OWN_TABLE or any(table.name == INFERRED_TABLE.format(way=way) for way in ("words", "xrm"))
 
 
 def find_folder(name: str, asked: Path | None) -> Path | None:

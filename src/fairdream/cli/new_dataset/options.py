@@ -22,6 +22,8 @@ class Options:
         Columns.
     split_values
         What the values of the split's column mean: ``train=0,validation=1,test=2``.
+    attribute_words
+        Words of each value of an attribute that no column has: ``land=on land,in a forest``, or ``on land`` alone.
     missing
         ``"drop"`` or ``"group"``: images without an attribute.
     share_validation, share_test
@@ -39,6 +41,7 @@ class Options:
     path: str | None = None
     label: str | None = None
     attribute: str | None = None
+    attribute_words: tuple[str, ...] = ()
     split: str | None = None
     split_values: str | None = None
     missing: str | None = None

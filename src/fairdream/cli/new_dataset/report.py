@@ -5,12 +5,22 @@ from __future__ import annotations
 import shutil
 
 from fairdream.cli.new_dataset.split_words import SPLITS
-from fairdream.data.groups import aligned_groups
+from fairdream.data.groups import aligned_groups, attribute_of
 
 
-def report(name: str, counts: dict[str, dict[str, int]], swapped: list[str], notes: list[str]) -> str:
-    """Return what was found and assumed, and what to run next."""
+def report(
+    name: str, counts: dict[str, dict[str, int]], swapped: list[str], notes: list[str], unknown: bool = False
+) -> str:
+    """Return what was found and assumed, and what to run next: where the attribute is unknown, to infer it."""
     command = "fairdream" if shutil.which("fairdream") else ".venv/bin/fairdream"  # the environment may be inactive
+    if unknown:
+        return "\n".join(
+            [
+                looked_at(counts, swapped, notes),
+                "No image has an attribute. Next:",
+                f"  {command} infer-attributes {name}    # infers it, and writes a configuration that goes by it",
+            ]
+        )
     lines = [
         looked_at(counts, swapped, notes),
         "Next, after a look at the words under `labels`, `attributes` and `prompts`:",
@@ -34,7 +44,8 @@ def looked_at(counts: dict[str, dict[str, int]], swapped: list[str], notes: list
 
 
 def _groups(counts: dict[str, dict[str, int]], swapped: list[str]) -> list[str]:
-    aligned = aligned_groups({group: count["train"] for group, count in counts.items()}).values()
+    several = len({attribute_of(group) for group in counts}) > 1  # else no group goes with its class more than others
+    aligned = aligned_groups({group: count["train"] for group, count in counts.items()}).values() if several else ()
     width = max(len("group"), *map(len, counts))
     lines = ["", f"{'group':{width}}  " + "  ".join(f"{split:>10}" for split in SPLITS)]
     for group, count in counts.items():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from fairdream.cli.new_dataset.split_hints import ask_about_files
 from fairdream.cli.new_dataset.split_words import SPLITS
 from fairdream.cli.new_dataset.splits import LEFT_OUT, Statement, parse_values, stated_split
 from fairdream.cli.new_dataset.tables import find_table
-from fairdream.config.datasets import HeldOut, Source
+from fairdream.config.datasets import UNKNOWN, HeldOut, Source
 from fairdream.data.groups import group_name
 from fairdream.data.index import read_tables
 from fairdream.errors import UserError
@@ -42,12 +43,10 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
     if found.path is None:
         chosen["path"] = choose_path_column(found.table, options.path, folder, found.file, notes)
     located = locate(folder, found.table[chosen["path"]], found.file, options.images)
-    for role in ("label", "attribute"):
-        asked = getattr(options, role)
-        if asked in found.nested:
-            raise UserError(f"{found.file}: each cell of {asked} is a list or the like; one value per image is needed")
-        chosen[role] = columns.choose_column(found.table, role, asked, found.file, notes)
-    path, label, attribute = (str(chosen[role]) for role in ("path", "label", "attribute"))
+    unknown = bool(options.attribute_words) or (options.attribute == UNKNOWN and UNKNOWN not in found.table)
+    label = chosen["label"] = _choose(found, "label", options.label, notes)
+    attribute = _add_unknown(found, options) if unknown else _choose(found, "attribute", options.attribute, notes)
+    path, chosen["attribute"] = str(chosen["path"]), attribute
     if label == attribute:
         raise UserError(
             f"{found.file}: {label} is both label and attribute; choose another column with --label or --attribute"
@@ -69,20 +68,74 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
         "folder": folder.as_posix(),
         "origin": f"data of your own, in {folder.as_posix()}",
         "label_values": named_values(table[label], label, "label", found.file),
-        "attribute_values": named_values(table[attribute], attribute, "attribute", found.file),
+        "attribute_values": {UNKNOWN: UNKNOWN},
         "split_values": split_values,
         "missing_attribute": "error",
     }
+    if not unknown:
+        values["attribute_values"] = named_values(table[attribute], attribute, "attribute", found.file)
     _missing(table[attribute] == "", attribute, found.file, options.missing, values, notes)
     values["held_out"] = _held_out(
         chosen["split"], split_values, options, notes, "folders say" if found.file.is_dir() else "table has"
     )
     for role in ("label", "attribute"):
         values[f"{role}s"] = {key: _words(key, value) for key, value in values[f"{role}_values"].items()}
+    if unknown:
+        values["attributes"], values["inference"] = {UNKNOWN: ""}, parse_words(options.attribute_words)
     tell_of_values(table[label], table[attribute], notes)
     values["images"] = located.base
     file = _file_to_read(folder, found, chosen, values, notes)
     return values | {"tables": [{"file": file, **chosen}]}
+
+
+def _choose(found: Read, role: str, asked: str | None, notes: list[str]) -> str:
+    """Return the column of a role, see `columns.choose_column`."""
+    if asked in found.nested:
+        raise UserError(f"{found.file}: each cell of {asked} is a list or the like; one value per image is needed")
+    return columns.choose_column(found.table, role, asked, found.file, notes)
+
+
+def _add_unknown(found: Read, options: Options) -> str:
+    """Add the column of an attribute that is unknown for every image; return its name.
+
+    Raises
+    ------
+    UserError
+        When a column is named that has the attribute.
+    """
+    if options.attribute not in (None, UNKNOWN):
+        raise UserError(
+            f"--attribute {options.attribute}, and --attribute-words: give the column that has the attribute, or the "
+            "words that it is inferred by"
+        )
+    name = next(name for name in ("attribute", "attribute_unknown", "fairdream_attribute") if name not in found.table)
+    found.table = found.table.assign(**{name: UNKNOWN})
+    found.changes.append(f"with a column {name}, which is {UNKNOWN}")
+    return name
+
+
+def parse_words(given: Sequence[str]) -> dict[str, list[str]] | None:
+    """Return the words of each value that ``land=on land,in a forest`` or ``on land`` gives; ``None`` without any.
+
+    Raises
+    ------
+    UserError
+        For fewer than two values, one without words, or one that is given twice.
+    """
+    words: dict[str, list[str]] = {}
+    for text in given:
+        name, equals, several = text.rpartition("=")
+        own = [word.strip() for word in several.split(",") if word.strip()]
+        name = re.sub(r"[^A-Za-z0-9.]+", "_", name if equals else (own or [""])[0]).strip("_.")
+        if not own or not name or name in words:
+            raise UserError(
+                f"--attribute-words {text!r}: expected words for one more value, such as 'on land', or a name and "
+                "several: 'land=on land,in a forest'"
+            )
+        words[name] = own
+    if len(words) == 1:
+        raise UserError(f"--attribute-words {given[0]!r}: words of two values or more tell them apart; give the others")
+    return words or None
 
 
 def _words(name: str, value: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from fairdream.cli.new_dataset.columns import FOLDER_SPLIT, MOST_VALUES, NAME_SPLIT
-from fairdream.cli.new_dataset.layouts import OWN_TABLE
+from fairdream.cli.new_dataset.layouts import is_own
 from fairdream.cli.new_dataset.split_words import hints, words_of
 from fairdream.data.listing import TABLE_SUFFIXES, list_files
 from fairdream.errors import UserError
@@ -103,7 +103,7 @@ def ask_about_files(folder: Path, table: Path, chosen: bool) -> None:
     """
     found = []
     for path in (folder / name for name in list_files(folder, LISTS).files):
-        known = path == table or path.name == OWN_TABLE
+        known = path == table or is_own(path)
         if chosen and path.parent == table.parent and path.suffix.lower() in TABLE_SUFFIXES:
             known = True
         if not known and (hints(path.stem) or STATING & set(words_of(path.stem))):

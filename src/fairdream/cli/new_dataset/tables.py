@@ -13,7 +13,7 @@ from fairdream.cli.new_dataset import parquet
 from fairdream.cli.new_dataset.class_folders import read_class_folders
 from fairdream.cli.new_dataset.columns import FILE_SPLIT
 from fairdream.cli.new_dataset.image_paths import choose_path_column, locate
-from fairdream.cli.new_dataset.layouts import OWN_TABLE
+from fairdream.cli.new_dataset.layouts import is_own
 from fairdream.cli.new_dataset.reading import Read, read
 from fairdream.cli.new_dataset.split_words import split_of, split_of_file
 from fairdream.data import listing
@@ -41,7 +41,7 @@ def find_table(folder: Path, asked: str | None, image: str | None, split: str | 
     UserError
         When the folder has no form that is known, or several tables that do not belong together for certain.
     """
-    tables = [path for path in listing.tables(folder) if path.name != OWN_TABLE]
+    tables = [path for path in listing.tables(folder) if not is_own(path)]
     if asked is not None:
         return _as_one(folder, _named(folder, asked, tables, notes), image, notes)
     found = listing.list_files(folder, listing.IMAGE_SUFFIXES | STORED, without_folders={parquet.UNPACKED})

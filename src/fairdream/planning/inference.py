@@ -1,0 +1,44 @@
+"""In which ways a data set's attribute can be inferred, and from which texts."""
+
+from __future__ import annotations
+
+from fairdream.config.datasets import UNKNOWN
+from fairdream.config.root import Config
+from fairdream.data.infer import LIKE
+
+WORDS, XRM = "words", "xrm"
+
+
+def words_of(config: Config, dataset: str) -> dict[str, list[str]]:
+    """Return the words of each value: those stated for this, or the attributes' own; nothing where none is known."""
+    own = config.datasets[dataset]
+    if own.inference.words is not None:
+        return own.inference.words
+    return {} if set(own.attributes) == {UNKNOWN} else {name: [words] for name, words in own.attributes.items()}
+
+
+def ways(config: Config, dataset: str) -> list[str]:
+    """Return the ways that there are for a data set, the better one first: by words where there are any, and XRM."""
+    return [WORDS, XRM] if words_of(config, dataset) else [XRM]
+
+
+def values(config: Config, dataset: str, way: str) -> list[str]:
+    """Return the values that an inferred attribute can have."""
+    own = config.datasets[dataset]
+    return sorted(words_of(config, dataset)) if way == WORDS else sorted(f"{LIKE}{label}" for label in own.labels)
+
+
+def texts(config: Config, dataset: str) -> dict[str, list[str]]:
+    """Return the texts of each value: its words in each template, with the words of each class."""
+    own = config.datasets[dataset]
+    return {
+        value: list(
+            dict.fromkeys(
+                template.format(label=label, attribute=word)
+                for template in own.inference.templates
+                for word in several
+                for label in own.labels.values()
+            )
+        )
+        for value, several in words_of(config, dataset).items()
+    }
