@@ -166,10 +166,10 @@ def at_the_start(name: str, *words: str, **values: Any) -> None:
         return lambda: preflight.check(validate_config(edited(**values)))
 
 
-for row in ("self", "dfr"):
+for row in ("self", "dfr", "afr"):
     at_the_start(
         f"{row} without a validation image",
-        "learns from the validation images, and",
+        "needs validation images, and",
         f"methods: {row}",
         "datasets.waterbirds has none; give it held_out.validation",
         methods=["erm", row],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -45,6 +45,29 @@ class JttValues(Section):
     upweight: Count = Field(description="How often a mistake stands in the second training set.")
 
 
+class AfrFit(Section):
+    """AFR's second stage: the last layer."""
+
+    gammas: list[Annotated[float, Field(ge=0.0)]] = Field(
+        [4 + 0.5 * number for number in range(33)],
+        min_length=1,
+        description="Tried: how much more an image weighs that ERM is unsure of.",
+    )
+    penalties: list[Annotated[float, Field(ge=0.0)]] = Field(
+        [0.0, 0.1, 0.2, 0.3], min_length=1, description="Tried: lambda, what holds the last layer near ERM's."
+    )
+    learning_rate: Positive = Field(0.01, description="Of gradient descent on all images at once.")
+    steps: Count = Field(500, description="At most; the best number of them is chosen.")
+
+
+class AfrValues(AfrFit):
+    """AFR (Qiu et al. 2023): the last layer on training images that ERM has not seen. Beyond the paper."""
+
+    share: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.2, description="Share of each class's training images that is kept from stage 1 for stage 2."
+    )
+
+
 class Baselines(Section):
     """What only single baselines have."""
 
@@ -55,3 +78,4 @@ class Baselines(Section):
     self_: SelfValues = Field(alias="self", description="SELF's.")
     dfr: DfrValues
     jtt: JttValues
+    afr: AfrValues = Field(default_factory=AfrValues, description="AFR's.")

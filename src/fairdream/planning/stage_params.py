@@ -53,6 +53,11 @@ def split(config: Config, dataset: str, bias: str) -> Values:
     return {"images": images, "keep": plan.training_counts(config, dataset, bias), "seed": config.seed}
 
 
+def hold_back(config: Config) -> Values:
+    """Return what chooses the training images that stage 1 does not see."""
+    return {"seed": config.seed, "share": config.baselines.afr.share}
+
+
 def embed(config: Config, dataset: str) -> Values:
     """Return the CLIP model."""
     return config.models.clip.model_dump()
@@ -191,6 +196,8 @@ def retrain(config: Config, method: str, loss: str, recipe: str) -> Values:
         return {**values, "self_": config.baselines.self_.model_dump()}
     if recipe == "dfr":
         return {**values, "dfr": config.baselines.dfr.model_dump()}
+    if recipe == "afr":
+        return {**values, "afr": config.baselines.afr.model_dump(exclude={"share"})}
     if recipe == "stage1_only":
         return values
     values["training"] = config.retrain.of(recipe).model_dump()

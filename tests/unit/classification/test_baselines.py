@@ -13,16 +13,17 @@ from safetensors.torch import load_file
 
 torch = pytest.importorskip("torch")
 
-from fairdream.classification import checkpoint, classifier, dfr, trainer  # noqa: E402
+from fairdream.classification import afr, checkpoint, classifier, dfr, trainer  # noqa: E402
 from fairdream.classification.group_dro import GroupDRO  # noqa: E402
 from fairdream.classification.pretrain import PretrainJob, pretrain  # noqa: E402
 from fairdream.classification.retrain import RetrainJob, retrain  # noqa: E402
 from fairdream.classification.self_selection import disagreement, highest, misclassification  # noqa: E402
-from fairdream.config.baselines import DfrValues, GroupDroValues, JttValues, SelfValues  # noqa: E402
+from fairdream.config.baselines import AfrFit, DfrValues, GroupDroValues, JttValues, SelfValues  # noqa: E402
 from fairdream.config.models import EncoderModel  # noqa: E402
 from fairdream.config.retrain import RetrainValues  # noqa: E402
 from fairdream.config.training import Augmentation  # noqa: E402
 from fairdream.curation.select import SelectJob, select  # noqa: E402
+from fairdream.data.hold_back import hold_back  # noqa: E402
 from fairdream.data.images import encode_png, write_shard  # noqa: E402
 from fairdream.diffusion.generate import channel_distance  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
@@ -261,6 +262,30 @@ def test_dfr_fits_from_one_or_two_images_of_each_group_in_any_order(each):
     for seed in range(20):
         weight, bias = dfr.fit(features, classes, groups, [10.0, 1.0], 2, np.random.default_rng(seed))
         assert ((features @ weight.T + bias).argmax(1) == classes).all()
+
+
+def test_afr_moves_the_last_layer_alone_on_images_that_stage_1_has_not_seen(data, monkeypatch):
+    hold_back(str(data / "split.parquet"), str(data / "split.parquet"), 0.2, 0)
+    split = pd.read_parquet(data / "split.parquet")["split"].value_counts().to_dict()
+    assert split == {"train": 32, "held_back": 8, "validation": 40, "test": 40}
+    seen = []
+    monkeypatch.setattr(afr, "fit", lambda *layer, fit=afr.fit: seen.append(layer[2:4]) or fit(*layer))
+    path = train(data)
+    after, table = apply(data, path, "afr", afr=AfrFit(gammas=[4.0], penalties=[0.0], learning_rate=0.1, steps=5))
+    assert moved(path, after) == HEAD
+    assert table["split"].value_counts().to_dict() == split
+    assert [[len(images.features) for images in both] for both in seen] == [[8, 40]]
+
+
+def test_after_synthetic_images_afr_learns_from_all_real_ones_and_needs_a_validation_image(data, monkeypatch):
+    seen = []
+    monkeypatch.setattr(afr, "fit", lambda *layer: seen.append(len(layer[2].features)) or layer[:2])
+    path, rows = train(data), pd.read_parquet(data / "split.parquet")
+    apply(data, path, "afr", afr=AfrFit())
+    assert seen == [40]
+    rows[rows["split"] != "validation"].to_parquet(data / "split.parquet", index=False)
+    with pytest.raises(UserError, match="AFR chooses by the validation images: give some"):
+        apply(data, path, "afr", afr=AfrFit())
 
 
 @pytest.mark.parametrize("left", [0, 1])

@@ -47,6 +47,14 @@ def test_images_are_drawn_with_the_adapter_of_the_method_that_trains_it():
     assert asked(job_inputs.adapter_if_any, "vanilla", bias="any", subject="base") == {}
 
 
+def test_both_stages_of_a_method_that_holds_images_back_read_its_own_split():
+    names = {"selection": "real"}
+    for function in (job_inputs.stage1_images, job_inputs.stage2_images):
+        assert asked(function, "afr", **names) == {"split": f"{HERE}/afr/split.parquet"}
+        assert asked(function, "erm", **names) == {"split": f"{HERE}/split.parquet"}
+    assert asked(job_inputs.stage2_images, "lora") == {"split": f"{HERE}/split.parquet"}
+
+
 def test_embeddings_are_read_for_clusters_alone():
     embeddings = {"embeddings": "results/waterdigits/embeddings.safetensors"}
     assert asked(job_inputs.embeddings_if_clustered, "clustered_dreambooth") == embeddings

@@ -162,6 +162,16 @@ def test_the_paper_s_beta_is_not_erm_s():
     }
 
 
+def test_afr_s_stages_read_its_values_and_no_other_job_does():
+    config = changed(lambda raw: raw["methods"].append("afr"))
+    afr = config.baselines.afr.model_dump()
+    assert stage_params.hold_back(config) == {"seed": 0, "share": afr.pop("share")}
+    assert stage_params.retrain(config, "afr", "ce", "afr") == {"recipe": "afr", "afr": afr}
+    assert stage_params.pretrain(config, "waterbirds", "afr", "ce")["epochs"] == 50
+    assert stale(lambda raw: raw["methods"].append("afr")) == set()
+    assert stale(lambda raw: raw["baselines"].update(afr={"steps": 3})) == set()
+
+
 def test_the_restarts_of_k_means_touch_clusters_alone():
     assert {key[3] for key in stale(lambda raw: raw["subjects"].update(n_init=3))} == {"clustered_dreambooth"}
     assert {key[3] for key in stale(lambda raw: raw["subjects"].update(dreambooth_images=50))} == {"dreambooth"}
