@@ -98,6 +98,7 @@ RECIPES = (
     "self",
     "dfr",
     "afr",
+    "hsfm",
 )
 
 # In the order of the paper's Table 1; then rows beyond it, of Table 2 and of our own.
@@ -124,6 +125,7 @@ METHODS: dict[str, Method] = {
     "dfr": _real("DFR", "ce", "all", "dfr", stage1_of="erm", beyond=True, reimplemented=True),
     "jtt": _real("JTT", "jtt", "all", "stage1_only", beyond=True, reimplemented=True),
     "afr": _real("AFR", "ce", "all", "afr", holds_back=True, beyond=True, reimplemented=True),
+    "hsfm": _real("HSFM", "ce", "all", "hsfm", stage1_of="erm", beyond=True, reimplemented=True),
     "lora_mirrored": Method(
         "LoRA-finetuning, mirrored",
         synthetic=True,

@@ -166,7 +166,7 @@ def at_the_start(name: str, *words: str, **values: Any) -> None:
         return lambda: preflight.check(validate_config(edited(**values)))
 
 
-for row in ("self", "dfr", "afr"):
+for row in ("self", "dfr", "afr", "hsfm"):
     at_the_start(
         f"{row} without a validation image",
         "needs validation images, and",

@@ -18,6 +18,8 @@ Recipes
     The last layer from balanced held-out images (`dfr`).
 ``afr``
     The last layer on training images that stage 1 has not seen, those that it is unsure of before others (`afr`).
+``hsfm``
+    The last layer on features of training images that are moved for hard held-out images (`hsfm`).
 
 On a frozen encoder the SupCon term of the paper's loss does not depend on the last layer: it is computed on the
 penultimate features, so its gradient is zero. What remains of beta * CE + (1 - beta) * SupCon is beta * CE, and that
@@ -31,12 +33,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairdream.classification import afr, classifier, dfr, self_selection
+from fairdream.classification import afr, classifier, dfr, hsfm, self_selection
 from fairdream.classification.checkpoint import Checkpoint
 from fairdream.classification.last_layer import fit_last_layer, images_at, replace_weights
 from fairdream.classification.trainer import contrastive_loss, group_dro_loss, train_network
 from fairdream.config.base import Section
-from fairdream.config.baselines import AfrFit, DfrValues, GroupDroValues, SelfValues
+from fairdream.config.baselines import AfrFit, DfrValues, GroupDroValues, HsfmValues, SelfValues
 from fairdream.config.retrain import RetrainValues
 from fairdream.config.training import Augmentation
 from fairdream.data.pixels import Pixels
@@ -65,6 +67,7 @@ class RetrainJob(Section):
     self_: SelfValues | None = None
     dfr: DfrValues | None = None
     afr: AfrFit | None = None
+    hsfm: HsfmValues | None = None
 
 
 def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, code: str, config: RetrainJob) -> None:
@@ -96,6 +99,8 @@ def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, 
             _dfr(network.head, features, rows, seed, config.dfr)
         elif config.afr:
             _afr(network.head, features, rows, config.afr)
+        elif config.hsfm:
+            _hsfm(network.head, features, rows, seed, config.hsfm)
         elif config.training and not config.augmentation:
             chosen = _training_images(rows, config.recipe, seed)
             classes = rows["class"].to_numpy()
@@ -188,3 +193,17 @@ def _afr(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, conf
         )
     images, checked = (images_at(features, rows, positions) for positions in (unseen, held_out))
     replace_weights(head, *afr.fit(head.weight.double(), head.bias.double(), images, checked, config))
+
+
+def _hsfm(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, seed: int, config: HsfmValues) -> None:
+    """Choose hard images from one half of the validation set, and the epoch by the other."""
+    import numpy as np
+
+    split, classes = rows["split"].to_numpy(str), rows["class"].to_numpy()
+    train, held_out = (np.flatnonzero(split == name) for name in ("train", "validation"))
+    dfr.check(classes[held_out], head.out_features, "hsfm")
+    generator = np.random.default_rng(seed_of("hsfm", seed))
+    pool, checked = (held_out[half] for half in dfr.halves(classes[held_out], generator))
+    support = train[hsfm.support_set(classes[train], config.images, generator)]
+    images = (images_at(features, rows, positions) for positions in (support, pool, checked))
+    replace_weights(head, *hsfm.fit(head.weight.double(), head.bias.double(), *images, config))

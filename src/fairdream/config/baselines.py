@@ -68,6 +68,18 @@ class AfrValues(AfrFit):
     )
 
 
+class HsfmValues(Section):
+    """HSFM (arXiv 2603.29313): the last layer on features moved for hard held-out images. Beyond the paper."""
+
+    images: Count = Field(16, description="Training images of each class whose features are moved.")
+    inner_steps: Count = Field(15, description="T, steps of the last layer on the features.")
+    inner_rate: Positive = Field(5.0e-5, description="alpha, the learning rate of these steps.")
+    updates: Count = Field(15, description="K_H, moves of the features in an epoch.")
+    outer_rate: Positive = Field(1.0, description="eta, Adam's learning rate of the features.")
+    hard_images: Count = Field(64, description="K_hard, held-out images of each class that are hardest.")
+    epochs: Count = Field(40, description="At most; the best one is chosen.")
+
+
 class Baselines(Section):
     """What only single baselines have."""
 
@@ -79,3 +91,4 @@ class Baselines(Section):
     dfr: DfrValues
     jtt: JttValues
     afr: AfrValues = Field(default_factory=AfrValues, description="AFR's.")
+    hsfm: HsfmValues = Field(default_factory=HsfmValues, description="HSFM's.")

@@ -196,6 +196,8 @@ def retrain(config: Config, method: str, loss: str, recipe: str) -> Values:
         return {**values, "self_": config.baselines.self_.model_dump()}
     if recipe == "dfr":
         return {**values, "dfr": config.baselines.dfr.model_dump()}
+    if recipe == "hsfm":
+        return {**values, "hsfm": config.baselines.hsfm.model_dump()}
     if recipe == "afr":
         return {**values, "afr": config.baselines.afr.model_dump(exclude={"share"})}
     if recipe == "stage1_only":

@@ -7,7 +7,7 @@ from fairdream.config.root import Config
 from fairdream.errors import UserError
 from fairdream.methods import method_of
 
-NEED_VALIDATION = ("self", "dfr", "afr")  # recipes
+NEED_VALIDATION = ("self", "dfr", "afr", "hsfm")  # recipes
 
 
 def check(config: Config) -> None:

@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 
 torch = pytest.importorskip("torch")
 
-from fairdream.classification import afr, checkpoint, classifier, dfr, trainer  # noqa: E402
+from fairdream.classification import afr, checkpoint, classifier, dfr, hsfm, trainer  # noqa: E402
 from fairdream.classification.group_dro import GroupDRO  # noqa: E402
 from fairdream.classification.pretrain import PretrainJob, pretrain  # noqa: E402
 from fairdream.classification.retrain import RetrainJob, retrain  # noqa: E402
 from fairdream.classification.self_selection import disagreement, highest, misclassification  # noqa: E402
-from fairdream.config.baselines import AfrFit, DfrValues, GroupDroValues, JttValues, SelfValues  # noqa: E402
+from fairdream.config.baselines import AfrFit, DfrValues, GroupDroValues, HsfmValues, JttValues, SelfValues  # noqa: E402
 from fairdream.config.models import EncoderModel  # noqa: E402
 from fairdream.config.retrain import RetrainValues  # noqa: E402
 from fairdream.config.training import Augmentation  # noqa: E402
@@ -254,6 +254,13 @@ def test_dfr_without_a_validation_image_of_each_class_is_refused(data):
         apply(data, path, "dfr", dfr=DfrValues(strengths=[1.0], refits=3))
 
 
+def test_hsfm_says_the_same_in_its_own_name(data):
+    path, split = train(data), pd.read_parquet(data / "split.parquet")
+    split[(split["split"] != "validation") | (split["label"] == "a")].to_parquet(data / "split.parquet")
+    with pytest.raises(UserError, match=r"HSFM learns from one half .* or take hsfm out"):
+        apply(data, path, "hsfm", hsfm=HsfmValues())
+
+
 @pytest.mark.parametrize("each", [1, 2])
 def test_dfr_fits_from_one_or_two_images_of_each_group_in_any_order(each):
     classes = np.repeat([0, 0, 1, 1], each)
@@ -286,6 +293,19 @@ def test_after_synthetic_images_afr_learns_from_all_real_ones_and_needs_a_valida
     rows[rows["split"] != "validation"].to_parquet(data / "split.parquet", index=False)
     with pytest.raises(UserError, match="AFR chooses by the validation images: give some"):
         apply(data, path, "afr", afr=AfrFit())
+
+
+def test_hsfm_moves_the_last_layer_alone_and_chooses_by_other_images_than_it_learns_from(data, monkeypatch):
+    seen = []
+    monkeypatch.setattr(hsfm, "fit", lambda *layer, fit=hsfm.fit: seen.append(layer[2:5]) or fit(*layer))
+    path, values = train(data), HsfmValues(images=4, inner_rate=0.01, updates=2, hard_images=4, epochs=2)
+    after, _ = apply(data, path, "hsfm", hsfm=values)
+    assert moved(path, after) == HEAD
+    (support, pool, held_out) = ({tuple(row) for row in images.features.tolist()} for images in seen[0])
+    assert (len(support), len(pool), len(held_out)) == (8, 20, 20)
+    assert not pool & held_out
+    again, _ = apply(data, path, "hsfm", hsfm=values)
+    assert all(torch.equal(after[key], again[key]) for key in after)
 
 
 @pytest.mark.parametrize("left", [0, 1])

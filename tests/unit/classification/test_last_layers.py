@@ -5,9 +5,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from fairdream.classification import afr  # noqa: E402
+from fairdream.classification import afr, hsfm  # noqa: E402
 from fairdream.classification.last_layer import Images, worst_group  # noqa: E402
-from fairdream.config.baselines import AfrFit  # noqa: E402
+from fairdream.config.baselines import AfrFit, HsfmValues  # noqa: E402
 
 
 def problem(count, classes, seed, width=5):
@@ -28,8 +28,9 @@ def as_images(features, label, groups) -> Images:
 
 
 def layer(classes, width=5):
+    """A last layer to start from, which has learnt a little."""
     generator = np.random.default_rng(9)
-    return generator.normal(size=(classes, width)), generator.normal(size=classes)
+    return np.eye(classes, width) + 0.2 * generator.normal(size=(classes, width)), 0.2 * generator.normal(size=classes)
 
 
 def softmax(values):
@@ -96,3 +97,91 @@ def test_a_long_step_of_afr_is_cut_to_the_norm_one():
     config = AfrFit(gammas=[1.0], penalties=[0.0], learning_rate=0.25, steps=1)
     got = afr.fit(torch.tensor(weight), torch.tensor(bias), images, images, config)
     assert float(torch.cat([got[0], got[1][:, None]], 1).norm()) == pytest.approx(0.25)
+
+
+class ReferenceAdam:
+    """Kingma & Ba 2015, algorithm 1, on one array."""
+
+    def __init__(self, rate):
+        self.rate, self.step, self.mean, self.square = rate, 0, 0.0, 0.0
+
+    def move(self, gradient):
+        self.step += 1
+        self.mean = 0.9 * self.mean + 0.1 * gradient
+        self.square = 0.999 * self.square + 0.001 * gradient**2
+        mean, square = self.mean / (1 - 0.9**self.step), self.square / (1 - 0.999**self.step)
+        return self.rate * mean / (np.sqrt(square) + 1e-8)
+
+
+def ones(features):
+    return np.hstack([features, np.ones((len(features), 1))])
+
+
+def ce(theta, features, label):
+    """Return each image's CE under a layer (c, d + 1), also of complex values."""
+    logits = ones(features) @ theta.T
+    logits = logits - logits.max(1, keepdims=True).real
+    return np.log(np.exp(logits).sum(1)) - logits[np.arange(len(label)), label]
+
+
+def reference_hsfm(weight, bias, support, pool, held_out, values: HsfmValues):
+    """Return the layer of the best epoch; the second-order gradient comes from steps into the complex plane."""
+    moved, label, _ = support
+    one_hot = np.eye(len(weight))[label]
+    theta, best = np.hstack([weight, bias[:, None]]), (-1.0, None, 0)
+    layer_adam, feature_adam = ReferenceAdam(values.inner_rate), ReferenceAdam(values.outer_rate)
+
+    def gradient_of(theta, features):
+        return (softmax(ones(features) @ theta.T) - one_hot).T @ ones(features) / len(label)
+
+    def outer(features, hard):
+        adapted = theta.astype(complex)
+        for _ in range(values.inner_steps):
+            adapted = adapted - values.inner_rate * gradient_of(adapted, features)
+        return ce(adapted, pool[0][hard], pool[1][hard]).mean()
+
+    for epoch in range(1, values.epochs + 1):
+        losses = ce(theta, *pool[:2])
+        own = [np.flatnonzero(pool[1] == number) for number in range(len(weight))]
+        hard = np.concatenate([rows[np.argsort(-losses[rows])][: values.hard_images] for rows in own])
+        for _ in range(values.updates):
+            gradient = np.zeros_like(moved)
+            for place in np.ndindex(*moved.shape):
+                shifted = moved.astype(complex)
+                shifted[place] += 1e-30j
+                gradient[place] = outer(shifted, hard).imag / 1e-30
+            gradient *= min(1, 10 / np.linalg.norm(gradient))
+            moved = moved - feature_adam.move(gradient)
+        for _ in range(values.inner_steps):
+            theta = theta - layer_adam.move(gradient_of(theta, moved))
+        score = worst_share(theta[:, :-1], theta[:, -1], *held_out)
+        if score >= best[0]:
+            best = (score, theta, epoch)
+    return best
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_hsfm_is_its_algorithm_with_the_best_epoch_kept(classes):
+    weight, bias = layer(classes)
+    support, pool, held_out = (problem(count, classes, 3 + count) for count in (4 * classes, 60, 90))
+    values = HsfmValues(images=4, inner_steps=3, inner_rate=0.05, updates=2, outer_rate=0.3, hard_images=8, epochs=6)
+    score, expected, epoch = reference_hsfm(weight, bias, support, pool, held_out, values)
+    assert 1 < epoch < values.epochs
+    assert score > worst_share(weight, bias, *held_out)
+    got = hsfm.fit(*map(torch.tensor, (weight, bias)), *(as_images(*own) for own in (support, pool, held_out)), values)
+    assert torch.cat([got[0], got[1][:, None]], 1).numpy() == pytest.approx(expected, abs=1e-6)
+
+
+def test_hsfm_s_hard_images_are_those_of_each_class_with_the_highest_loss():
+    losses, classes = torch.tensor([0.1, 0.9, 0.5, 0.8, 0.2]), torch.tensor([0, 0, 0, 1, 1])
+    assert hsfm.hard_set(losses, classes, 1).tolist() == [1, 3]
+    assert hsfm.hard_set(losses, classes, 2).tolist() == [1, 2, 3, 4]
+    assert hsfm.hard_set(losses, classes, 9).tolist() == [1, 2, 0, 3, 4]
+
+
+def test_hsfm_starts_from_as_many_images_of_each_class_or_from_all_of_it():
+    classes = np.array([0] * 50 + [1] * 3)
+    chosen = hsfm.support_set(classes, 5, np.random.default_rng(0))
+    assert np.bincount(classes[chosen]).tolist() == [5, 3]
+    assert len(set(chosen)) == 8
+    assert chosen.tolist() != hsfm.support_set(classes, 5, np.random.default_rng(1)).tolist()

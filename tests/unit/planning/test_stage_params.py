@@ -172,6 +172,16 @@ def test_afr_s_stages_read_its_values_and_no_other_job_does():
     assert stale(lambda raw: raw["baselines"].update(afr={"steps": 3})) == set()
 
 
+def test_hsfm_s_recipe_reads_its_values_and_no_other_job_does():
+    config = changed(lambda raw: raw["methods"].append("hsfm"))
+    expected = {"recipe": "hsfm", "hsfm": config.baselines.hsfm.model_dump()}
+    assert stage_params.retrain(config, "erm", "ce", "hsfm") == expected
+    (own,) = plan.classifiers(config, "hsfm")
+    assert own.path("celeba", "original", 0) == "celeba/original/erm/classifiers/real-ce/seed0/hsfm"
+    assert stale(lambda raw: raw["methods"].append("hsfm")) == set()
+    assert stale(lambda raw: raw["baselines"].update(hsfm={"epochs": 3})) == set()
+
+
 def test_the_restarts_of_k_means_touch_clusters_alone():
     assert {key[3] for key in stale(lambda raw: raw["subjects"].update(n_init=3))} == {"clustered_dreambooth"}
     assert {key[3] for key in stale(lambda raw: raw["subjects"].update(dreambooth_images=50))} == {"dreambooth"}
