@@ -99,6 +99,7 @@ RECIPES = (
     "dfr",
     "afr",
     "hsfm",
+    "dfr_synthetic",
 )
 
 # In the order of the paper's Table 1; then rows beyond it, of Table 2 and of our own.
@@ -126,6 +127,9 @@ METHODS: dict[str, Method] = {
     "jtt": _real("JTT", "jtt", "all", "stage1_only", beyond=True, reimplemented=True),
     "afr": _real("AFR", "ce", "all", "afr", holds_back=True, beyond=True, reimplemented=True),
     "hsfm": _real("HSFM", "ce", "all", "hsfm", stage1_of="erm", beyond=True, reimplemented=True),
+    "dfr_synthetic": _real(
+        "DFR on synthetic images", "ce", "all", "dfr_synthetic", stage1_of="erm", beyond=True, reimplemented=True
+    ),
     "lora_mirrored": Method(
         "LoRA-finetuning, mirrored",
         synthetic=True,

@@ -175,6 +175,20 @@ for row in ("self", "dfr", "afr", "hsfm"):
         methods=["erm", row],
         datasets__waterbirds__split_values={"train": 0, "test": 2},
     )
+for row, words in (
+    ("erm", "draws no images of its own"),
+    ("clustered_dreambooth_gdro", "draws no images of its own"),
+    ("lora", "is none of methods"),
+    ("lora_mirrored", "at bias original"),
+):
+    at_the_start(
+        f"a last layer on synthetic images of {row}",
+        words,
+        "baselines.dfr_synthetic.images_of",
+        row,
+        methods=["erm", "dfr_synthetic", *(["lora_mirrored"] if "mirrored" in row else [])],
+        baselines__dfr_synthetic={"images_of": row},
+    )
 at_the_start(
     "a scheduler with a typing error",
     "diffusers has no",

@@ -188,7 +188,7 @@ CASES = [
         ALL_STAGE_1,
     ),
     Case(
-        "`baselines.gdro`, `self`, `dfr`, `jtt`, `afr`, `hsfm`",
+        "`baselines.gdro`, `self`, `dfr`, `jtt`, `afr`, `hsfm`, `dfr_synthetic`",
         "that baseline",
         value("baselines.gdro.step_size", 0.02),
         classifiers(2),

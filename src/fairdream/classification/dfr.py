@@ -11,12 +11,16 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def balanced_subset(groups: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return sorted indices with as many images of each group as the smallest has."""
+def balanced_subset(groups: np.ndarray, generator: np.random.Generator, count: int | None = None) -> np.ndarray:
+    """Return sorted indices with `count` images of each group by chance, or all that it has.
+
+    ``None``: as many as the smallest group has.
+    """
     import numpy as np
 
     names, counts = np.unique(groups, return_counts=True)
-    parts = [generator.permutation(np.flatnonzero(groups == name))[: counts.min()] for name in names]
+    count = counts.min() if count is None else count
+    parts = [generator.permutation(np.flatnonzero(groups == name))[:count] for name in names]
     return np.sort(np.concatenate(parts))
 
 

@@ -14,19 +14,10 @@ from fairdream.config.baselines import HsfmValues
 from fairdream.runtime.job import LOGGER, progress
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
 
 # Largest norm of the features' gradient, as in the authors' runs.
 MAX_NORM = 10.0
-
-
-def support_set(classes: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
-    """Return the sorted positions of `count` images of each class by chance, or of all that it has."""
-    import numpy as np
-
-    own = [np.flatnonzero(classes == number) for number in np.unique(classes)]
-    return np.sort(np.concatenate([generator.permutation(positions)[:count] for positions in own]))
 
 
 def hard_set(losses: torch.Tensor, classes: torch.Tensor, count: int) -> torch.Tensor:

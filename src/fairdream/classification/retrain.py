@@ -18,6 +18,8 @@ Recipes
     The last layer from balanced held-out images (`dfr`).
 ``afr``
     The last layer on training images that stage 1 has not seen, those that it is unsure of before others (`afr`).
+``dfr_synthetic``
+    The last layer as in ``dfr``, from a balanced selection of synthetic images: no group label of a real image is read.
 ``hsfm``
     The last layer on features of training images that are moved for hard held-out images (`hsfm`).
 
@@ -33,7 +35,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairdream.classification import afr, classifier, dfr, hsfm, self_selection
+from fairdream.classification import afr, classifier, dfr, hsfm, selected_images, self_selection
 from fairdream.classification.checkpoint import Checkpoint
 from fairdream.classification.last_layer import fit_last_layer, images_at, replace_weights
 from fairdream.classification.trainer import contrastive_loss, group_dro_loss, train_network
@@ -41,6 +43,7 @@ from fairdream.config.base import Section
 from fairdream.config.baselines import AfrFit, DfrValues, GroupDroValues, HsfmValues, SelfValues
 from fairdream.config.retrain import RetrainValues
 from fairdream.config.training import Augmentation
+from fairdream.data.groups import label_of
 from fairdream.data.pixels import Pixels
 from fairdream.errors import UserError
 from fairdream.identity import digest, file_digest, seed_of
@@ -66,14 +69,29 @@ class RetrainJob(Section):
     gdro: GroupDroValues | None = None
     self_: SelfValues | None = None
     dfr: DfrValues | None = None
+    synthetic_images: int | None = None
     afr: AfrFit | None = None
     hsfm: HsfmValues | None = None
 
 
-def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, code: str, config: RetrainJob) -> None:
+def retrain(
+    stage1: str,
+    split: str,
+    weights: str,
+    predictions: str,
+    seed: int,
+    code: str,
+    config: RetrainJob,
+    selected: str | None = None,
+) -> None:
     """Apply a recipe and predict every real image.
 
     Writes the classifier to `weights` and `id, split, group, label, predicted, probability` to `predictions`.
+
+    Parameters
+    ----------
+    selected
+        The selection of synthetic images, for the recipe that learns from them.
     """
     import numpy as np
     import pandas as pd
@@ -95,6 +113,8 @@ def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, 
         network.requires_grad_(False)
         if config.self_:
             self_selection.fit(network, stage1, pixels, features, rows, seed, config.self_, device)
+        elif selected:
+            _synthetic_dfr(network, selected, labels, image_size, seed, config)
         elif config.dfr:
             _dfr(network.head, features, rows, seed, config.dfr)
         elif config.afr:
@@ -106,13 +126,10 @@ def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, 
             classes = rows["class"].to_numpy()
             fit_last_layer(network.head, features, classes, seed, config.training, config.training.beta, chosen)
     probabilities = network.head(features).softmax(dim=1).detach().cpu().numpy()
-    predicted = probabilities.argmax(axis=1)
-    table = rows[["id", "split", "group", "label"]].assign(
-        predicted=np.array(labels)[predicted], probability=probabilities.max(axis=1)
-    )
+    told = {"predicted": np.array(labels)[probabilities.argmax(axis=1)], "probability": probabilities.max(axis=1)}
     classifier.save(network, weights, labels, image_size)
     with atomic(predictions) as path:
-        table.to_parquet(path, index=False)
+        rows[["id", "split", "group", "label"]].assign(**told).to_parquet(path, index=False)
     checkpoint.remove()
 
 
@@ -164,18 +181,42 @@ def _train_all(
 
 def _dfr(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, seed: int, config: DfrValues) -> None:
     import numpy as np
-    import torch
 
     held_out = np.flatnonzero(rows["split"].to_numpy(str) == "validation")
-    dfr.check(rows["class"].to_numpy()[held_out], head.out_features)
-    weight, bias = dfr.fit(
-        features[held_out].cpu().numpy().astype(np.float64),
-        rows["class"].to_numpy()[held_out],
-        rows["group"].to_numpy(str)[held_out],
-        config.strengths,
-        config.refits,
-        np.random.default_rng(seed_of("dfr", seed)),
-    )
+    classes, groups = rows["class"].to_numpy()[held_out], rows["group"].to_numpy(str)[held_out]
+    dfr.check(classes, head.out_features)
+    _fit_dfr(head, features[held_out], classes, groups, np.random.default_rng(seed_of("dfr", seed)), config)
+
+
+def _synthetic_dfr(
+    network: classifier.Network, selected: str, labels: list[str], image_size: int, seed: int, config: RetrainJob
+) -> None:
+    """Learn from as many synthetic images of each group as the configuration says."""
+    import numpy as np
+
+    assert config.dfr
+    assert config.synthetic_images
+    generator = np.random.default_rng(seed_of("synthetic dfr", seed))
+    features, groups = selected_images.features_of(network, selected, config.synthetic_images, image_size, generator)
+    classes = np.array([labels.index(label_of(group)) for group in groups])
+    if np.bincount(classes, minlength=len(labels)).min() < 2:
+        raise UserError(f"{selected}: DFR on synthetic images needs two of each class; raise generate.images_per_group")
+    _fit_dfr(network.head, features, classes, groups, generator, config.dfr)
+
+
+def _fit_dfr(
+    head: torch.nn.Linear,
+    features: torch.Tensor,
+    classes: np.ndarray,
+    groups: np.ndarray,
+    generator: np.random.Generator,
+    config: DfrValues,
+) -> None:
+    import numpy as np
+    import torch
+
+    values = features.cpu().numpy().astype(np.float64)
+    weight, bias = dfr.fit(values, classes, groups, config.strengths, config.refits, generator)
     replace_weights(head, torch.from_numpy(weight), torch.from_numpy(bias))
 
 
@@ -204,6 +245,6 @@ def _hsfm(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, see
     dfr.check(classes[held_out], head.out_features, "hsfm")
     generator = np.random.default_rng(seed_of("hsfm", seed))
     pool, checked = (held_out[half] for half in dfr.halves(classes[held_out], generator))
-    support = train[hsfm.support_set(classes[train], config.images, generator)]
+    support = train[dfr.balanced_subset(classes[train], generator, config.images)]
     images = (images_at(features, rows, positions) for positions in (support, pool, checked))
     replace_weights(head, *hsfm.fit(head.weight.double(), head.bias.double(), *images, config))

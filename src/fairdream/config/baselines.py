@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from fairdream.config.base import Count, Fraction, Positive, Section
+from fairdream.config.names import MethodName
 
 
 class GroupDroValues(Section):
@@ -68,6 +69,13 @@ class AfrValues(AfrFit):
     )
 
 
+class DfrSyntheticValues(Section):
+    """DFR on synthetic images: without a group label of a real image. Beyond the paper; DFR's grid is its own too."""
+
+    images_of: MethodName = Field("clustered_dreambooth", description="Row of the run whose selected images are used.")
+    images_per_group: Count = Field(133, ge=2, description="Images of each group, by chance of those selected.")
+
+
 class HsfmValues(Section):
     """HSFM (arXiv 2603.29313): the last layer on features moved for hard held-out images. Beyond the paper."""
 
@@ -91,4 +99,7 @@ class Baselines(Section):
     dfr: DfrValues
     jtt: JttValues
     afr: AfrValues = Field(default_factory=AfrValues, description="AFR's.")
+    dfr_synthetic: DfrSyntheticValues = Field(
+        default_factory=DfrSyntheticValues, description="What DFR on synthetic images has beside DFR's."
+    )
     hsfm: HsfmValues = Field(default_factory=HsfmValues, description="HSFM's.")

@@ -90,9 +90,12 @@ def stage1_images(config: Config, dataset: str, bias: str, method: str, selectio
     return {"split": _split(config, dataset, bias, method)}
 
 
-def stage2_images(config: Config, dataset: str, bias: str, method: str) -> dict[str, str]:
-    """Return the real images."""
-    return {"split": _split(config, dataset, bias, method)}
+def stage2_images(config: Config, dataset: str, bias: str, method: str, recipe: str) -> dict[str, str]:
+    """Return the real images, and the synthetic ones that the recipe learns from."""
+    real = {"split": _split(config, dataset, bias, method)}
+    if recipe != "dfr_synthetic":
+        return real
+    return {**real, "selected": selected(config, dataset, bias, config.baselines.dfr_synthetic.images_of)}
 
 
 def _split(config: Config, dataset: str, bias: str, method: str) -> str:

@@ -135,6 +135,12 @@ def export(config: Config, dataset: str, bias: str, method: str) -> Values:
             f"{config.generate.images_per_group:,} images a group drawn by {config.models.diffusion.id} with "
             f"{ADAPTERS[row.subjects]}, of which {kept[row.selection]} were kept, then from the real training images"
         )
+    if row.recipe == "dfr_synthetic":
+        borrowed = config.baselines.dfr_synthetic
+        synthetic = (
+            f"the real training images, its last layer from {borrowed.images_per_group} generated images a group, of "
+            f"those of {method_of(borrowed.images_of).title}"
+        )
     encoder = config.models.encoder
     return {
         "attributes": own.attributes,

@@ -196,6 +196,9 @@ def retrain(config: Config, method: str, loss: str, recipe: str) -> Values:
         return {**values, "self_": config.baselines.self_.model_dump()}
     if recipe == "dfr":
         return {**values, "dfr": config.baselines.dfr.model_dump()}
+    if recipe == "dfr_synthetic":
+        count = config.baselines.dfr_synthetic.images_per_group
+        return {**values, "dfr": config.baselines.dfr.model_dump(), "synthetic_images": count}
     if recipe == "hsfm":
         return {**values, "hsfm": config.baselines.hsfm.model_dump()}
     if recipe == "afr":

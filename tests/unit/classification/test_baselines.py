@@ -96,6 +96,8 @@ def test_a_balanced_subset_has_as_many_of_each_group_as_the_smallest():
     chosen = dfr.balanced_subset(groups, np.random.default_rng(0))
     assert dict(zip(*np.unique(groups[chosen], return_counts=True), strict=True)) == {"a": 3, "b": 3, "c": 3}
     assert len(set(chosen)) == 9
+    chosen = dfr.balanced_subset(groups, np.random.default_rng(0), 5)
+    assert dict(zip(*np.unique(groups[chosen], return_counts=True), strict=True)) == {"a": 5, "b": 3, "c": 5}
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -192,9 +194,9 @@ def train(data, out="stage1", **values):
     return path
 
 
-def apply(data, stage1, recipe, **values):
+def apply(data, stage1, recipe, selected=None, **values):
     out = [str(data / f"{recipe}.{ending}") for ending in ("safetensors", "predictions.parquet")]
-    retrain(stage1, str(data / "split.parquet"), *out, 0, "code", RetrainJob(recipe=recipe, **values))
+    retrain(stage1, str(data / "split.parquet"), *out, 0, "code", RetrainJob(recipe=recipe, **values), selected)
     return classifier.load(out[0])[0].state_dict(), pd.read_parquet(out[1])
 
 
@@ -269,6 +271,58 @@ def test_dfr_fits_from_one_or_two_images_of_each_group_in_any_order(each):
     for seed in range(20):
         weight, bias = dfr.fit(features, classes, groups, [10.0, 1.0], 2, np.random.default_rng(seed))
         assert ((features @ weight.T + bias).argmax(1) == classes).all()
+
+
+@pytest.fixture
+def synthetic(data):
+    """As `data` shows, in two shards of which all but the last two images were selected."""
+    generator, chosen = np.random.default_rng(1), []
+    for number in range(2):
+        rows = []
+        for index in range(22):
+            label, attribute = index % 2, (index // 2 + number) % 2
+            pixels = generator.integers(0, 40, (24, 24, 3)) + 120 * label
+            pixels[..., 0] += 90 * attribute
+            group, image = f"{'ab'[label]}-{'xy'[attribute]}", Image.fromarray(pixels.astype(np.uint8))
+            rows.append({"id": f"{group}/base/{number}{index:03d}", "image": encode_png(image), "group": group})
+        write_shard(data / f"{number}.parquet", rows, {})
+        chosen += [{"id": row["id"], "group": row["group"], "shard": str(data / f"{number}.parquet")} for row in rows]
+    pd.DataFrame(chosen[:-2]).to_parquet(data / "selected.parquet", index=False)
+    return str(data / "selected.parquet")
+
+
+def test_dfr_on_synthetic_images_sees_as_many_of_each_group_and_no_real_group(data, synthetic, monkeypatch):
+    seen = []
+    monkeypatch.setattr(dfr, "fit", lambda *images, fit=dfr.fit: seen.append(images[:3]) or fit(*images))
+    path, values = train(data), {"dfr": DfrValues(strengths=[1.0], refits=3), "synthetic_images": 8}
+    after, table = apply(data, path, "dfr_synthetic", synthetic, **values)
+    features, classes, groups = seen[0]
+    assert dict(zip(*np.unique(groups, return_counts=True), strict=True)) == dict.fromkeys(
+        ("a-x", "a-y", "b-x", "b-y"), 8
+    )
+    assert [group[0] for group in groups] == ["ab"[number] for number in classes]
+    assert len(np.unique(features, axis=0)) == 32
+    assert moved(path, after) == HEAD
+    test = table[table["split"] == "test"]
+    assert (test["predicted"] == test["label"]).mean() > 0.9
+    rows = pd.read_parquet(data / "split.parquet")
+    rows.assign(group=rows["group"].str[0] + "-x").to_parquet(data / "split.parquet", index=False)
+    again, _ = apply(data, path, "dfr_synthetic", synthetic, **values)
+    assert all(torch.equal(after[key], again[key]) for key in after)
+
+
+def test_dfr_on_synthetic_images_of_one_class_is_refused(data, synthetic):
+    chosen = pd.read_parquet(synthetic)
+    chosen[chosen["group"].str.startswith("a")].to_parquet(synthetic, index=False)
+    with pytest.raises(UserError, match="needs two of each class"):
+        apply(
+            data,
+            train(data),
+            "dfr_synthetic",
+            synthetic,
+            dfr=DfrValues(strengths=[1.0], refits=1),
+            synthetic_images=8,
+        )
 
 
 def test_afr_moves_the_last_layer_alone_on_images_that_stage_1_has_not_seen(data, monkeypatch):

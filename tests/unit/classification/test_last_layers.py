@@ -177,11 +177,3 @@ def test_hsfm_s_hard_images_are_those_of_each_class_with_the_highest_loss():
     assert hsfm.hard_set(losses, classes, 1).tolist() == [1, 3]
     assert hsfm.hard_set(losses, classes, 2).tolist() == [1, 2, 3, 4]
     assert hsfm.hard_set(losses, classes, 9).tolist() == [1, 2, 0, 3, 4]
-
-
-def test_hsfm_starts_from_as_many_images_of_each_class_or_from_all_of_it():
-    classes = np.array([0] * 50 + [1] * 3)
-    chosen = hsfm.support_set(classes, 5, np.random.default_rng(0))
-    assert np.bincount(classes[chosen]).tolist() == [5, 3]
-    assert len(set(chosen)) == 8
-    assert chosen.tolist() != hsfm.support_set(classes, 5, np.random.default_rng(1)).tolist()

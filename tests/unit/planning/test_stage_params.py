@@ -182,6 +182,18 @@ def test_hsfm_s_recipe_reads_its_values_and_no_other_job_does():
     assert stale(lambda raw: raw["baselines"].update(hsfm={"epochs": 3})) == set()
 
 
+def test_dfr_on_synthetic_images_reads_dfr_s_grid_and_its_own_count():
+    config = changed(lambda raw: raw["methods"].append("dfr_synthetic"))
+    expected = {"recipe": "dfr_synthetic", "dfr": config.baselines.dfr.model_dump(), "synthetic_images": 133}
+    assert stage_params.retrain(config, "erm", "ce", "dfr_synthetic") == expected
+    (own,) = plan.classifiers(config, "dfr_synthetic")
+    assert own.path("celeba", "original", 0) == "celeba/original/erm/classifiers/real-ce/seed0/dfr_synthetic"
+    assert stale(lambda raw: raw["methods"].append("dfr_synthetic")) == set()
+    assert stale(lambda raw: raw["baselines"].update(dfr_synthetic={"images_per_group": 3})) == set()
+    card = report_params.export(config, "celeba", "original", "dfr_synthetic")
+    assert "133 generated images a group, of those of Clustered DreamBooth" in card["synthetic"]
+
+
 def test_the_restarts_of_k_means_touch_clusters_alone():
     assert {key[3] for key in stale(lambda raw: raw["subjects"].update(n_init=3))} == {"clustered_dreambooth"}
     assert {key[3] for key in stale(lambda raw: raw["subjects"].update(dreambooth_images=50))} == {"dreambooth"}
