@@ -73,7 +73,7 @@ class DfrSyntheticValues(Section):
     """DFR on synthetic images: without a group label of a real image. Beyond the paper; DFR's grid is its own too."""
 
     images_of: MethodName = Field("clustered_dreambooth", description="Row of the run whose selected images are used.")
-    images_per_group: Count = Field(133, ge=2, description="Images of each group, by chance of those selected.")
+    images_per_group: Count = Field(133, description="Images of each group, by chance of those selected.")
 
 
 class HsfmValues(Section):
