@@ -310,6 +310,14 @@ CASES = [
         images(4, 4, 1),
         frozenset({"lora_mirrored"}),
     ),
+    Case(
+        "`methods`: last layers more",
+        "",
+        # on ERM's stage 1, one of them with images that are there; AFR's own stage 1 does not see all training images
+        config(lambda values: values["methods"].extend(["afr", "hsfm", "dfr_synthetic"])),
+        {**stage_2(6), "hold_back": 2, "pretrain": 2},
+        frozenset({"erm", "afr"}),
+    ),
     Case("`methods`: one less", "", config(lambda values: values["methods"].remove("vanilla")), {"tabulate": 1}),
     Case(
         "`biases`: one more",
