@@ -38,9 +38,9 @@ include: "rules/run.smk"
 
 # Seconds of work each: a cluster job would cost more than it does. By the names that a module may have given them.
 LOCAL_RULES = """all figures audit_data audit audit_page audits distinct fetch_dataset fetch_data fetch_model
-    waterdigits split centroids select evaluate export check_data tables tabulate table2 cost ablate uncertainty
-    contact_sheet compare clusters scores bias_curves cost_curve page hours provenance training_curves report_parts
-    adapters_card images_card infer_attributes inference_report every_image
+    waterdigits split hold_back centroids select evaluate export check_data tables tabulate table2 cost ablate
+    uncertainty contact_sheet compare clusters scores bias_curves cost_curve page hours provenance training_curves
+    report_parts adapters_card images_card infer_attributes inference_report every_image
 """.split()
 workflow.localrules(*map(workflow.modifier.modify_rulename, LOCAL_RULES))
 

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from rows import Row, add
 
 from fairdream.classification import classifier
-from fairdream.classification.retrain import fit_last_layer
+from fairdream.classification.last_layer import fit_last_layer
 from fairdream.config.models import EncoderModel
 from fairdream.config.retrain import RetrainValues
 from fairdream.data.pixels import Pixels

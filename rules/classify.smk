@@ -29,8 +29,8 @@ rule pretrain:
 
 rule retrain:
     input:
+        unpack(planned(job_inputs.stage2_images)),
         stage1="<results>/{dataset}/{bias}/{method}/classifiers/{selection}-{loss}/seed{seed}/stage1.safetensors",
-        split="<results>/{dataset}/{bias}/split.parquet",
     output:
         weights="<results>/{dataset}/{bias}/{method}/classifiers/{selection}-{loss}/seed{seed}/{recipe}.safetensors",
         predictions="<results>/{dataset}/{bias}/{method}/classifiers/{selection}-{loss}/seed{seed}/{recipe}.predictions.parquet",

@@ -141,6 +141,30 @@ rule split:
         "../workflow/scripts/split.py"
 
 
+rule hold_back:
+    input:
+        split="<results>/{dataset}/{bias}/split.parquet",
+    output:
+        split="<results>/{dataset}/{bias}/{method}/split.parquet",
+    log:
+        "<logs>/hold_back/{dataset}-{bias}-{method}.log",
+    benchmark:
+        "<benchmarks>/hold_back/{dataset}-{bias}-{method}.jsonl"
+    conda:
+        "../envs/classifier.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2_000 * attempt,
+        runtime=10,
+    params:
+        cfg=section("hold_back"),
+        code=code("hold_back.py"),
+    message:
+        "Keeping training images of {wildcards.dataset} at bias {wildcards.bias} from stage 1 of {wildcards.method}"
+    script:
+        "../workflow/scripts/hold_back.py"
+
+
 rule embed:
     input:
         index="<results>/{dataset}/index.parquet",

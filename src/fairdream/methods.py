@@ -33,6 +33,8 @@ class Method:
         What stage 1 minimises: ``"supcon"`` (the paper's CE + SupCon), ``"ce"``, ``"gdro"``, or ``"jtt"``.
     batches
         What batches of stage 1 take equally often: ``"group"``, ``"class"``, or ``"all"`` images alike.
+    holds_back
+        Whether stage 1 leaves a part of the training images to stage 2.
     checkpoints
         Whether early states of the network are kept for stage 2.
     stage1_of
@@ -63,6 +65,7 @@ class Method:
     selection: str = "clip"
     loss: Literal["supcon", "ce", "gdro", "jtt"] = "supcon"
     batches: Literal["group", "class", "all"] = "group"
+    holds_back: bool = False
     checkpoints: bool = False
     stage1_of: str | None = None
     recipe: str = "llr_all"
@@ -94,6 +97,9 @@ RECIPES = (
     "gdro",
     "self",
     "dfr",
+    "afr",
+    "hsfm",
+    "dfr_synthetic",
 )
 
 # In the order of the paper's Table 1; then rows beyond it, of Table 2 and of our own.
@@ -119,6 +125,11 @@ METHODS: dict[str, Method] = {
     ),
     "dfr": _real("DFR", "ce", "all", "dfr", stage1_of="erm", beyond=True, reimplemented=True),
     "jtt": _real("JTT", "jtt", "all", "stage1_only", beyond=True, reimplemented=True),
+    "afr": _real("AFR", "ce", "all", "afr", holds_back=True, beyond=True, reimplemented=True),
+    "hsfm": _real("HSFM", "ce", "all", "hsfm", stage1_of="erm", beyond=True, reimplemented=True),
+    "dfr_synthetic": _real(
+        "DFR on synthetic images", "ce", "all", "dfr_synthetic", stage1_of="erm", beyond=True, reimplemented=True
+    ),
     "lora_mirrored": Method(
         "LoRA-finetuning, mirrored",
         synthetic=True,

@@ -188,14 +188,28 @@ def at_the_start(name: str, *words: str, **values: Any) -> None:
         return lambda: preflight.check(validate_config(edited(**values)))
 
 
-for row in ("self", "dfr"):
+for row in ("self", "dfr", "afr", "hsfm"):
     at_the_start(
         f"{row} without a validation image",
-        "learns from the validation images, and",
+        "needs validation images, and",
         f"methods: {row}",
         "datasets.waterbirds has none; give it held_out.validation",
         methods=["erm", row],
         datasets__waterbirds__split_values={"train": 0, "test": 2},
+    )
+for row, words in (
+    ("erm", "draws no images of its own"),
+    ("clustered_dreambooth_gdro", "draws no images of its own"),
+    ("lora", "is none of methods"),
+    ("lora_mirrored", "at bias original"),
+):
+    at_the_start(
+        f"a last layer on synthetic images of {row}",
+        words,
+        "baselines.dfr_synthetic.images_of",
+        row,
+        methods=["erm", "dfr_synthetic", *(["lora_mirrored"] if "mirrored" in row else [])],
+        baselines__dfr_synthetic={"images_of": row},
     )
 at_the_start(
     "a scheduler with a typing error",

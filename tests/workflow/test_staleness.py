@@ -188,7 +188,7 @@ CASES = [
         ALL_STAGE_1,
     ),
     Case(
-        "`baselines.gdro`, `self`, `dfr`, `jtt`",
+        "`baselines.gdro`, `self`, `dfr`, `jtt`, `afr`, `hsfm`, `dfr_synthetic`",
         "that baseline",
         value("baselines.gdro.step_size", 0.02),
         classifiers(2),
@@ -309,6 +309,14 @@ CASES = [
         config(lambda values: values["methods"].append("lora_mirrored")),
         images(4, 4, 1),
         frozenset({"lora_mirrored"}),
+    ),
+    Case(
+        "`methods`: last layers more",
+        "",
+        # on ERM's stage 1, one of them with images that are there; AFR's own stage 1 does not see all training images
+        config(lambda values: values["methods"].extend(["afr", "hsfm", "dfr_synthetic"])),
+        {**stage_2(6), "hold_back": 2, "pretrain": 2},
+        frozenset({"erm", "afr"}),
     ),
     Case("`methods`: one less", "", config(lambda values: values["methods"].remove("vanilla")), {"tabulate": 1}),
     Case(

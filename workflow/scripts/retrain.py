@@ -13,4 +13,5 @@ run(
     seed=int(snakemake.wildcards.seed),
     code=snakemake.params.code,
     config=RetrainJob(**snakemake.params.cfg),
+    selected=snakemake.input.get("selected"),
 )

@@ -11,17 +11,21 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def balanced_subset(groups: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Return sorted indices with as many images of each group as the smallest has."""
+def balanced_subset(groups: np.ndarray, generator: np.random.Generator, count: int | None = None) -> np.ndarray:
+    """Return sorted indices with `count` images of each group by chance, or all that it has.
+
+    ``None``: as many as the smallest group has.
+    """
     import numpy as np
 
     names, counts = np.unique(groups, return_counts=True)
-    parts = [generator.permutation(np.flatnonzero(groups == name))[: counts.min()] for name in names]
+    count = counts.min() if count is None else count
+    parts = [generator.permutation(np.flatnonzero(groups == name))[:count] for name in names]
     return np.sort(np.concatenate(parts))
 
 
-def check(held_out: np.ndarray, classes: int) -> None:
-    """Refuse held-out images, of which `held_out` (n,) are the classes, whose halves cannot show all `classes`.
+def check(held_out: np.ndarray, classes: int, method: str = "dfr") -> None:
+    """Refuse held-out images of the classes `held_out` (n,) whose halves cannot both be of use to `method`.
 
     Raises
     ------
@@ -33,13 +37,13 @@ def check(held_out: np.ndarray, classes: int) -> None:
     shown = len(np.unique(held_out))
     if shown < classes or len(held_out) < 2 * classes:
         raise UserError(
-            f"DFR learns from one half of the validation images and chooses by the other: {len(held_out)} image(s) of "
-            f"{shown} class(es) do not show every class in a half; give more of them (held_out.validation), or take "
-            "dfr out of methods"
+            f"{method.upper()} learns from one half of the validation images and chooses by the other: "
+            f"{len(held_out)} image(s) of {shown} class(es) do not show every class in a half; give more of them "
+            f"(held_out.validation), or take {method} out of methods"
         )
 
 
-def _halves(classes: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def halves(classes: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the sorted indices of two random halves, the first of which shows every class."""
     import numpy as np
 
@@ -85,7 +89,7 @@ def fit(
         right = model.predict(scaled[rows]) == classes[rows]
         return min(right[groups[rows] == name].mean() for name in np.unique(groups[rows]))
 
-    tune, check = _halves(classes, generator)
+    tune, check = halves(classes, generator)
     scaler = StandardScaler().fit(features[tune])
     scaled = scaler.transform(features)
     subset = tune[balanced_subset(groups[tune], generator)]

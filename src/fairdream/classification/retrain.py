@@ -13,9 +13,15 @@ Recipes
 ``gdro``
     The whole network on all images with Group-DRO (Table 2).
 ``self``
-    The last layer on the held-out images that the classifier is least sure of (`disagreement`).
+    The last layer on the held-out images that the classifier is least sure of (`self_selection`).
 ``dfr``
     The last layer from balanced held-out images (`dfr`).
+``afr``
+    The last layer on training images that stage 1 has not seen, those that it is unsure of before others (`afr`).
+``dfr_synthetic``
+    The last layer as in ``dfr``, from a balanced selection of synthetic images: no group label of a real image is read.
+``hsfm``
+    The last layer on features of training images that are moved for hard held-out images (`hsfm`).
 
 On a frozen encoder the SupCon term of the paper's loss does not depend on the last layer: it is computed on the
 penultimate features, so its gradient is zero. What remains of beta * CE + (1 - beta) * SupCon is beta * CE, and that
@@ -25,21 +31,19 @@ features are computed once.
 
 from __future__ import annotations
 
-import copy
 import tempfile
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairdream.classification import classifier, dfr
+from fairdream.classification import afr, classifier, dfr, hsfm, selected_images, self_selection
 from fairdream.classification.checkpoint import Checkpoint
-from fairdream.classification.self_selection import disagreement, highest, misclassification
-from fairdream.classification.trainer import contrastive_loss, group_dro_loss, optimizer_of, train_network
+from fairdream.classification.last_layer import fit_last_layer, images_at, replace_weights
+from fairdream.classification.trainer import contrastive_loss, group_dro_loss, train_network
 from fairdream.config.base import Section
-from fairdream.config.baselines import DfrValues, GroupDroValues, SelfValues
+from fairdream.config.baselines import AfrFit, DfrValues, GroupDroValues, HsfmValues, SelfValues
 from fairdream.config.retrain import RetrainValues
-from fairdream.config.training import Augmentation, Training
+from fairdream.config.training import Augmentation
+from fairdream.data.groups import label_of
 from fairdream.data.pixels import Pixels
 from fairdream.errors import UserError
 from fairdream.identity import digest, file_digest, seed_of
@@ -65,12 +69,29 @@ class RetrainJob(Section):
     gdro: GroupDroValues | None = None
     self_: SelfValues | None = None
     dfr: DfrValues | None = None
+    synthetic_images: int | None = None
+    afr: AfrFit | None = None
+    hsfm: HsfmValues | None = None
 
 
-def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, code: str, config: RetrainJob) -> None:
+def retrain(
+    stage1: str,
+    split: str,
+    weights: str,
+    predictions: str,
+    seed: int,
+    code: str,
+    config: RetrainJob,
+    selected: str | None = None,
+) -> None:
     """Apply a recipe and predict every real image.
 
     Writes the classifier to `weights` and `id, split, group, label, predicted, probability` to `predictions`.
+
+    Parameters
+    ----------
+    selected
+        The selection of synthetic images, for the recipe that learns from them.
     """
     import numpy as np
     import pandas as pd
@@ -91,21 +112,24 @@ def retrain(stage1: str, split: str, weights: str, predictions: str, seed: int, 
         features = classifier.encode(network, pixels, device)
         network.requires_grad_(False)
         if config.self_:
-            _self(network, stage1, pixels, features, rows, seed, config.self_, device)
+            self_selection.fit(network, stage1, pixels, features, rows, seed, config.self_, device)
+        elif selected:
+            _synthetic_dfr(network, selected, labels, image_size, seed, config)
         elif config.dfr:
             _dfr(network.head, features, rows, seed, config.dfr)
+        elif config.afr:
+            _afr(network.head, features, rows, config.afr)
+        elif config.hsfm:
+            _hsfm(network.head, features, rows, seed, config.hsfm)
         elif config.training and not config.augmentation:
             chosen = _training_images(rows, config.recipe, seed)
             classes = rows["class"].to_numpy()
             fit_last_layer(network.head, features, classes, seed, config.training, config.training.beta, chosen)
     probabilities = network.head(features).softmax(dim=1).detach().cpu().numpy()
-    predicted = probabilities.argmax(axis=1)
-    table = rows[["id", "split", "group", "label"]].assign(
-        predicted=np.array(labels)[predicted], probability=probabilities.max(axis=1)
-    )
+    told = {"predicted": np.array(labels)[probabilities.argmax(axis=1)], "probability": probabilities.max(axis=1)}
     classifier.save(network, weights, labels, image_size)
     with atomic(predictions) as path:
-        table.to_parquet(path, index=False)
+        rows[["id", "split", "group", "label"]].assign(**told).to_parquet(path, index=False)
     checkpoint.remove()
 
 
@@ -155,141 +179,72 @@ def _train_all(
     )
 
 
-def fit_last_layer(
+def _dfr(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, seed: int, config: DfrValues) -> None:
+    import numpy as np
+
+    held_out = np.flatnonzero(rows["split"].to_numpy(str) == "validation")
+    classes, groups = rows["class"].to_numpy()[held_out], rows["group"].to_numpy(str)[held_out]
+    dfr.check(classes, head.out_features)
+    _fit_dfr(head, features[held_out], classes, groups, np.random.default_rng(seed_of("dfr", seed)), config)
+
+
+def _synthetic_dfr(
+    network: classifier.Network, selected: str, labels: list[str], image_size: int, seed: int, config: RetrainJob
+) -> None:
+    """Learn from as many synthetic images of each group as the configuration says."""
+    import numpy as np
+
+    assert config.dfr
+    assert config.synthetic_images
+    generator = np.random.default_rng(seed_of("synthetic dfr", seed))
+    features, groups = selected_images.features_of(network, selected, config.synthetic_images, image_size, generator)
+    classes = np.array([labels.index(label_of(group)) for group in groups])
+    if np.bincount(classes, minlength=len(labels)).min() < 2:
+        raise UserError(f"{selected}: DFR on synthetic images needs two of each class; raise generate.images_per_group")
+    _fit_dfr(network.head, features, classes, groups, generator, config.dfr)
+
+
+def _fit_dfr(
     head: torch.nn.Linear,
     features: torch.Tensor,
     classes: np.ndarray,
-    seed: int,
-    config: Training,
-    beta: float = 1.0,
-    chosen: np.ndarray | None = None,
+    groups: np.ndarray,
+    generator: np.random.Generator,
+    config: DfrValues,
 ) -> None:
-    """Minimise beta * CE of a last layer on features (n, d) of classes (n,), every class equally often in a batch.
-
-    Parameters
-    ----------
-    chosen
-        (m,) rows of the images to learn from, which are not copied; ``None``: all.
-    """
     import numpy as np
     import torch
-    import torch.nn.functional as F
 
-    head.requires_grad_(True)
-    targets = torch.tensor(classes, device=features.device)
-    optimizer = optimizer_of(head.parameters(), config)
-    chosen = np.arange(len(features)) if chosen is None else chosen
-    steps = classifier.length(config, len(chosen))
-    LOGGER.info("%d images, %d steps of %s", len(chosen), steps, config.optimizer)
-    generator = np.random.default_rng(seed_of("stage 2", seed))
-    batches = classifier.balanced_batches(classes[chosen], config.batch_size, steps, generator, "Stage 2")
-    # the rows of many steps go to the device at once: a copy in each step would make the host wait for the one before
-    while some := list(islice(batches, 1000)):
-        for rows in torch.from_numpy(chosen[np.stack(some)]).to(features.device):
-            loss = beta * F.cross_entropy(head(features[rows]), targets[rows])
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
+    values = features.cpu().numpy().astype(np.float64)
+    weight, bias = dfr.fit(values, classes, groups, config.strengths, config.refits, generator)
+    replace_weights(head, torch.from_numpy(weight), torch.from_numpy(bias))
 
 
-def _self(
-    network: classifier.Network,
-    stage1: str,
-    pixels: Pixels,
-    features: torch.Tensor,
-    rows: pd.DataFrame,
-    seed: int,
-    config: SelfValues,
-    device: torch.device,
-) -> None:
-    """Re-train the last layer on the images of one half of the validation set that score highest.
-
-    The other half's worst group chooses among the values to be tried; its group labels are the only ones used.
-    """
+def _afr(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, config: AfrFit) -> None:
+    """Learn from what stage 1 has not seen: images held back, or all training images where it saw synthetic ones."""
     import numpy as np
 
-    held_out = np.flatnonzero(rows["split"].to_numpy(str) == "validation")
-    if len(held_out) < 2:
+    split = rows["split"].to_numpy(str)
+    unseen, held_out = (np.flatnonzero(split == name) for name in ("held_back", "validation"))
+    if not len(unseen):
+        unseen = np.flatnonzero(split == "train")
+    if not len(held_out):
         raise UserError(
-            f"SELF learns from one half of the validation images and chooses by the other, and there are "
-            f"{len(held_out)}: give more of them (held_out.validation), or take self out of methods"
+            "AFR chooses by the validation images: give some (held_out.validation), or take afr out of methods"
         )
-    held_out = np.random.default_rng(seed_of("held out", seed)).permutation(held_out)
-    pool, check = held_out[: len(held_out) // 2], held_out[len(held_out) // 2 :]
-    classes, groups = rows["class"].to_numpy(), rows["group"].to_numpy(str)
-    best, best_head = -1.0, network.head
-    for name, scores in _scores(network, stage1, pixels, features, classes, pool, seed, config, device):
-        for count in config.images:
-            chosen = pool[highest(scores, count).cpu().numpy()]
-            for rate in config.learning_rates:
-                head = copy.deepcopy(network.head)
-                training = Training(
-                    learning_rate=rate,
-                    weight_decay=config.weight_decay,
-                    momentum=0.0,
-                    batch_size=config.batch_size,
-                    steps=config.steps,
-                )
-                fit_last_layer(head, features[chosen], classes[chosen], seed, training)
-                right = head(features[check]).argmax(1).cpu().numpy() == classes[check]
-                worst = min(right[groups[check] == group].mean() for group in np.unique(groups[check]))
-                LOGGER.info("%s, %d images, rate %g: worst held-out group %.4f", name, count, rate, worst)
-                if worst > best:
-                    best, best_head = worst, head
-    network.head = best_head
+    images, checked = (images_at(features, rows, positions) for positions in (unseen, held_out))
+    replace_weights(head, *afr.fit(head.weight.double(), head.bias.double(), images, checked, config))
 
 
-def _scores(
-    network: classifier.Network,
-    stage1: str,
-    pixels: Pixels,
-    features: torch.Tensor,
-    classes: np.ndarray,
-    pool: np.ndarray,
-    seed: int,
-    config: SelfValues,
-    device: torch.device,
-) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield a name and the scores (n,) of the pool for each variant of the configured score."""
+def _hsfm(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, seed: int, config: HsfmValues) -> None:
+    """Choose hard images from one half of the validation set, and the epoch by the other."""
     import numpy as np
-    import torch
-    import torch.nn.functional as F
 
-    targets = torch.from_numpy(classes[pool]).to(device)
-    logits = network.head(features[pool])
-    if config.score == "misclassification":
-        yield config.score, misclassification(logits, targets)
-    elif config.score == "dropout_disagreement":
-        generator_state = torch.manual_seed(seed_of("dropout", seed)).get_state()
-        for rate in config.dropouts:
-            torch.set_rng_state(generator_state)
-            # on the features alone: batch norm stays in eval mode
-            yield f"dropout {rate:g}", disagreement(logits, network.head(F.dropout(features[pool], rate)))
-    else:
-        for name in classifier.checkpoints(stage1):
-            early, _, _ = classifier.load(stage1, name)
-            other = classifier.predict(early.to(device), pixels.subset(np.sort(pool)), device)
-            other = other[np.argsort(np.argsort(pool))]  # read in order, returned in the pool's
-            if config.score == "early_stop_misclassification":
-                yield name, misclassification(other, targets)
-            else:
-                yield name, disagreement(logits, other)
-
-
-def _dfr(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, seed: int, config: DfrValues) -> None:
-    import numpy as np
-    import torch
-
-    held_out = np.flatnonzero(rows["split"].to_numpy(str) == "validation")
-    dfr.check(rows["class"].to_numpy()[held_out], head.out_features)
-    weight, bias = dfr.fit(
-        features[held_out].cpu().numpy().astype(np.float64),
-        rows["class"].to_numpy()[held_out],
-        rows["group"].to_numpy(str)[held_out],
-        config.strengths,
-        config.refits,
-        np.random.default_rng(seed_of("dfr", seed)),
-    )
-    with torch.no_grad():
-        head.weight.copy_(torch.from_numpy(weight))
-        head.bias.copy_(torch.from_numpy(bias))
+    split, classes = rows["split"].to_numpy(str), rows["class"].to_numpy()
+    train, held_out = (np.flatnonzero(split == name) for name in ("train", "validation"))
+    dfr.check(classes[held_out], head.out_features, "hsfm")
+    generator = np.random.default_rng(seed_of("hsfm", seed))
+    pool, checked = (held_out[half] for half in dfr.halves(classes[held_out], generator))
+    support = train[dfr.balanced_subset(classes[train], generator, config.images)]
+    images = (images_at(features, rows, positions) for positions in (support, pool, checked))
+    replace_weights(head, *hsfm.fit(head.weight.double(), head.bias.double(), *images, config))

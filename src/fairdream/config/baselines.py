@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from fairdream.config.base import Count, Fraction, Overridable, Positive, Section
+from fairdream.config.names import MethodName
 
 
 class GroupDroValues(Section):
@@ -69,6 +70,60 @@ class Jtt(JttValues, Overridable):
     BASE: ClassVar = JttValues
 
 
+class AfrFit(Section):
+    """AFR's second stage: the last layer."""
+
+    gammas: list[Annotated[float, Field(ge=0.0)]] = Field(
+        [4 + 0.5 * number for number in range(33)],
+        min_length=1,
+        description="Tried: how much more an image weighs that ERM is unsure of.",
+    )
+    penalties: list[Annotated[float, Field(ge=0.0)]] = Field(
+        [0.0, 0.1, 0.2, 0.3], min_length=1, description="Tried: lambda, what holds the last layer near ERM's."
+    )
+    learning_rate: Positive = Field(0.01, description="Of gradient descent on all images at once.")
+    steps: Count = Field(500, description="At most; the best number of them is chosen.")
+
+
+class AfrValues(AfrFit):
+    """Values of AFR."""
+
+    share: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.2, description="Share of each class's training images that is kept from stage 1 for stage 2."
+    )
+
+
+class DfrSyntheticValues(Section):
+    """DFR on synthetic images: without a group label of a real image. Beyond the paper; DFR's grid is its own too."""
+
+    images_of: MethodName = Field("clustered_dreambooth", description="Row of the run whose selected images are used.")
+    images_per_group: Count = Field(133, description="Images of each group, by chance of those selected.")
+
+
+class HsfmValues(Section):
+    """Values of HSFM's stage 2."""
+
+    images: Count = Field(16, description="Training images of each class whose features are moved.")
+    inner_steps: Count = Field(15, description="T, steps of the last layer on the features.")
+    inner_rate: Positive = Field(5.0e-5, description="alpha, the learning rate of these steps.")
+    updates: Count = Field(15, description="K_H, moves of the features in an epoch.")
+    outer_rate: Positive = Field(1.0, description="eta, Adam's learning rate of the features.")
+    hard_images: Count = Field(64, description="K_hard, held-out images of each class that are hardest.")
+    epochs: Count = Field(40, description="At most; the best one is chosen.")
+
+
+class Afr(AfrValues, Overridable):
+    """AFR (Qiu et al. 2023): the last layer on training images that ERM has not seen. Beyond the paper."""
+
+    BASE: ClassVar = AfrValues
+
+
+class Hsfm(HsfmValues, Overridable):
+    """HSFM (arXiv 2603.29313): the last layer on features moved for hard held-out images. Beyond the paper."""
+
+    BASE: ClassVar = HsfmValues
+
+
 class Baselines(Section):
     """What only single baselines have."""
 
@@ -79,3 +134,8 @@ class Baselines(Section):
     self_: Self = Field(alias="self", description="SELF's.")
     dfr: Dfr
     jtt: Jtt
+    afr: Afr = Field(default_factory=Afr, description="AFR's.")
+    dfr_synthetic: DfrSyntheticValues = Field(
+        default_factory=DfrSyntheticValues, description="What DFR on synthetic images has beside DFR's."
+    )
+    hsfm: Hsfm = Field(default_factory=Hsfm, description="HSFM's.")

@@ -90,10 +90,23 @@ def _selection(config: Config, dataset: str, bias: str, method: str, selection: 
 
 def stage1_images(config: Config, dataset: str, bias: str, method: str, selection: str) -> dict[str, str]:
     """Return the selection of synthetic images, or the real training set."""
-    folder = f"{config.results}/{dataset}/{bias}"
     if method_of(method).synthetic:
-        return {"selected": f"{folder}/{method}/selected/{selection}.parquet"}
-    return {"split": f"{folder}/split.parquet"}
+        return {"selected": f"{config.results}/{dataset}/{bias}/{method}/selected/{selection}.parquet"}
+    return {"split": _split(config, dataset, bias, method)}
+
+
+def stage2_images(config: Config, dataset: str, bias: str, method: str, recipe: str) -> dict[str, str]:
+    """Return the real images, and the synthetic ones that the recipe learns from."""
+    real = {"split": _split(config, dataset, bias, method)}
+    if recipe != "dfr_synthetic":
+        return real
+    return {**real, "selected": selected(config, dataset, bias, config.baselines.dfr_synthetic.images_of)}
+
+
+def _split(config: Config, dataset: str, bias: str, method: str) -> str:
+    """Return the training set, with a part of it held back where the method's stage 1 does not see all."""
+    folder = f"{config.results}/{dataset}/{bias}"
+    return f"{folder}/{method}/split.parquet" if method_of(method).holds_back else f"{folder}/split.parquet"
 
 
 def row_classifiers(config: Config, dataset: str, bias: str, method: str) -> dict[str, list[str]]:

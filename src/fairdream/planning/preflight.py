@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fairdream.config import library_names
 from fairdream.config.root import Config
-from fairdream.planning import noise_schedules, plan, prompts, tokens, validation_images
+from fairdream.planning import borrowed_images, noise_schedules, plan, prompts, tokens, validation_images
 
 
 def check(config: Config) -> None:
@@ -20,6 +20,7 @@ def check(config: Config) -> None:
     """
     plan.check_plan(config)
     validation_images.check(config)
+    borrowed_images.check(config)
     library_names.check_names(config)
     noise_schedules.check_steps(config)
     prompts.check_distinct(config)

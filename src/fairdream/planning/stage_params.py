@@ -54,6 +54,11 @@ def split(config: Config, dataset: str, bias: str) -> Values:
     return {"images": images, "keep": plan.training_counts(config, dataset, bias), "seed": config.seed}
 
 
+def hold_back(config: Config, dataset: str) -> Values:
+    """Return what chooses the training images that stage 1 does not see."""
+    return {"seed": config.seed, "share": config.baselines.afr.of(dataset=dataset).share}
+
+
 def embed(config: Config, dataset: str) -> Values:
     """Return the CLIP model."""
     return config.models.clip.model_dump()
@@ -204,6 +209,13 @@ def retrain(config: Config, dataset: str, method: str, loss: str, recipe: str) -
         return {**values, "self_": peers.self_.of(dataset=dataset).model_dump()}
     if recipe == "dfr":
         return {**values, "dfr": peers.dfr.of(dataset=dataset).model_dump()}
+    if recipe == "dfr_synthetic":
+        count = peers.dfr_synthetic.images_per_group
+        return {**values, "dfr": peers.dfr.of(dataset=dataset).model_dump(), "synthetic_images": count}
+    if recipe == "hsfm":
+        return {**values, "hsfm": peers.hsfm.of(dataset=dataset).model_dump()}
+    if recipe == "afr":
+        return {**values, "afr": peers.afr.of(dataset=dataset).model_dump(exclude={"share"})}
     if recipe == "stage1_only":
         return values
     values["training"] = config.retrain.of(recipe, dataset).model_dump()

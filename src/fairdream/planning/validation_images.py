@@ -1,4 +1,4 @@
-"""Methods that learn from the validation images, and data sets that have none: told where the configuration says it."""
+"""Methods that need validation images, and data sets that have none: told where the configuration says it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from fairdream.config.root import Config
 from fairdream.errors import UserError
 from fairdream.methods import method_of
 
-LEARN_FROM_VALIDATION = ("self", "dfr")  # recipes
+NEED_VALIDATION = ("self", "dfr", "afr", "hsfm")  # recipes
 
 
 def check(config: Config) -> None:
-    """Refuse a method that learns from validation images where a data set has none.
+    """Refuse a method that needs validation images where a data set has none.
 
     How many a table has is known when it has been read; where there are too few, the method's own job says it.
 
@@ -22,9 +22,9 @@ def check(config: Config) -> None:
     """
     for dataset, own in config.datasets.items():
         for row in config.methods:
-            if method_of(row).recipe in LEARN_FROM_VALIDATION and not _has_validation(own):
+            if method_of(row).recipe in NEED_VALIDATION and not _has_validation(own):
                 raise UserError(
-                    f"methods: {row} learns from the validation images, and datasets.{dataset} has none; give it "
+                    f"methods: {row} needs validation images, and datasets.{dataset} has none; give it "
                     f"held_out.validation, such as 0.1 (its train_counts then go down), or take {row} out of methods"
                 )
 

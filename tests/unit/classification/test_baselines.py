@@ -13,16 +13,17 @@ from safetensors.torch import load_file
 
 torch = pytest.importorskip("torch")
 
-from fairdream.classification import checkpoint, classifier, dfr, trainer  # noqa: E402
+from fairdream.classification import afr, checkpoint, classifier, dfr, hsfm, trainer  # noqa: E402
 from fairdream.classification.group_dro import GroupDRO  # noqa: E402
 from fairdream.classification.pretrain import PretrainJob, pretrain  # noqa: E402
 from fairdream.classification.retrain import RetrainJob, retrain  # noqa: E402
 from fairdream.classification.self_selection import disagreement, highest, misclassification  # noqa: E402
-from fairdream.config.baselines import DfrValues, GroupDroValues, JttValues, SelfValues  # noqa: E402
+from fairdream.config.baselines import AfrFit, DfrValues, GroupDroValues, HsfmValues, JttValues, SelfValues  # noqa: E402
 from fairdream.config.models import EncoderModel  # noqa: E402
 from fairdream.config.retrain import RetrainValues  # noqa: E402
 from fairdream.config.training import Augmentation  # noqa: E402
 from fairdream.curation.select import SelectJob, select  # noqa: E402
+from fairdream.data.hold_back import hold_back  # noqa: E402
 from fairdream.data.images import encode_png, write_shard  # noqa: E402
 from fairdream.diffusion.generate import channel_distance  # noqa: E402
 from fairdream.errors import UserError  # noqa: E402
@@ -95,6 +96,8 @@ def test_a_balanced_subset_has_as_many_of_each_group_as_the_smallest():
     chosen = dfr.balanced_subset(groups, np.random.default_rng(0))
     assert dict(zip(*np.unique(groups[chosen], return_counts=True), strict=True)) == {"a": 3, "b": 3, "c": 3}
     assert len(set(chosen)) == 9
+    chosen = dfr.balanced_subset(groups, np.random.default_rng(0), 5)
+    assert dict(zip(*np.unique(groups[chosen], return_counts=True), strict=True)) == {"a": 5, "b": 3, "c": 5}
 
 
 @pytest.mark.parametrize("classes", [2, 3])
@@ -191,9 +194,9 @@ def train(data, out="stage1", **values):
     return path
 
 
-def apply(data, stage1, recipe, **values):
+def apply(data, stage1, recipe, selected=None, **values):
     out = [str(data / f"{recipe}.{ending}") for ending in ("safetensors", "predictions.parquet")]
-    retrain(stage1, str(data / "split.parquet"), *out, 0, "code", RetrainJob(recipe=recipe, **values))
+    retrain(stage1, str(data / "split.parquet"), *out, 0, "code", RetrainJob(recipe=recipe, **values), selected)
     return classifier.load(out[0])[0].state_dict(), pd.read_parquet(out[1])
 
 
@@ -253,6 +256,13 @@ def test_dfr_without_a_validation_image_of_each_class_is_refused(data):
         apply(data, path, "dfr", dfr=DfrValues(strengths=[1.0], refits=3))
 
 
+def test_hsfm_says_the_same_in_its_own_name(data):
+    path, split = train(data), pd.read_parquet(data / "split.parquet")
+    split[(split["split"] != "validation") | (split["label"] == "a")].to_parquet(data / "split.parquet")
+    with pytest.raises(UserError, match=r"HSFM learns from one half .* or take hsfm out"):
+        apply(data, path, "hsfm", hsfm=HsfmValues())
+
+
 @pytest.mark.parametrize("each", [1, 2])
 def test_dfr_fits_from_one_or_two_images_of_each_group_in_any_order(each):
     classes = np.repeat([0, 0, 1, 1], each)
@@ -261,6 +271,95 @@ def test_dfr_fits_from_one_or_two_images_of_each_group_in_any_order(each):
     for seed in range(20):
         weight, bias = dfr.fit(features, classes, groups, [10.0, 1.0], 2, np.random.default_rng(seed))
         assert ((features @ weight.T + bias).argmax(1) == classes).all()
+
+
+@pytest.fixture
+def synthetic(data):
+    """As `data` shows, in two shards of which all but the last two images were selected."""
+    generator, chosen = np.random.default_rng(1), []
+    for number in range(2):
+        rows = []
+        for index in range(22):
+            label, attribute = index % 2, (index // 2 + number) % 2
+            pixels = generator.integers(0, 40, (24, 24, 3)) + 120 * label
+            pixels[..., 0] += 90 * attribute
+            group, image = f"{'ab'[label]}-{'xy'[attribute]}", Image.fromarray(pixels.astype(np.uint8))
+            rows.append({"id": f"{group}/base/{number}{index:03d}", "image": encode_png(image), "group": group})
+        write_shard(data / f"{number}.parquet", rows, {})
+        chosen += [{"id": row["id"], "group": row["group"], "shard": str(data / f"{number}.parquet")} for row in rows]
+    pd.DataFrame(chosen[:-2]).to_parquet(data / "selected.parquet", index=False)
+    return str(data / "selected.parquet")
+
+
+def test_dfr_on_synthetic_images_sees_as_many_of_each_group_and_no_real_group(data, synthetic, monkeypatch):
+    seen = []
+    monkeypatch.setattr(dfr, "fit", lambda *images, fit=dfr.fit: seen.append(images[:3]) or fit(*images))
+    path, values = train(data), {"dfr": DfrValues(strengths=[1.0], refits=3), "synthetic_images": 8}
+    after, table = apply(data, path, "dfr_synthetic", synthetic, **values)
+    features, classes, groups = seen[0]
+    assert dict(zip(*np.unique(groups, return_counts=True), strict=True)) == dict.fromkeys(
+        ("a-x", "a-y", "b-x", "b-y"), 8
+    )
+    assert [group[0] for group in groups] == ["ab"[number] for number in classes]
+    assert len(np.unique(features, axis=0)) == 32
+    assert moved(path, after) == HEAD
+    test = table[table["split"] == "test"]
+    assert (test["predicted"] == test["label"]).mean() > 0.9
+    rows = pd.read_parquet(data / "split.parquet")
+    rows.assign(group=rows["group"].str[0] + "-x").to_parquet(data / "split.parquet", index=False)
+    again, _ = apply(data, path, "dfr_synthetic", synthetic, **values)
+    assert all(torch.equal(after[key], again[key]) for key in after)
+
+
+def test_dfr_on_synthetic_images_of_one_class_is_refused(data, synthetic):
+    chosen = pd.read_parquet(synthetic)
+    chosen[chosen["group"].str.startswith("a")].to_parquet(synthetic, index=False)
+    with pytest.raises(UserError, match="needs two of each class"):
+        apply(
+            data,
+            train(data),
+            "dfr_synthetic",
+            synthetic,
+            dfr=DfrValues(strengths=[1.0], refits=1),
+            synthetic_images=8,
+        )
+
+
+def test_afr_moves_the_last_layer_alone_on_images_that_stage_1_has_not_seen(data, monkeypatch):
+    hold_back(str(data / "split.parquet"), str(data / "split.parquet"), 0.2, 0)
+    split = pd.read_parquet(data / "split.parquet")["split"].value_counts().to_dict()
+    assert split == {"train": 32, "held_back": 8, "validation": 40, "test": 40}
+    seen = []
+    monkeypatch.setattr(afr, "fit", lambda *layer, fit=afr.fit: seen.append(layer[2:4]) or fit(*layer))
+    path = train(data)
+    after, table = apply(data, path, "afr", afr=AfrFit(gammas=[4.0], penalties=[0.0], learning_rate=0.1, steps=5))
+    assert moved(path, after) == HEAD
+    assert table["split"].value_counts().to_dict() == split
+    assert [[len(images.features) for images in both] for both in seen] == [[8, 40]]
+
+
+def test_after_synthetic_images_afr_learns_from_all_real_ones_and_needs_a_validation_image(data, monkeypatch):
+    seen = []
+    monkeypatch.setattr(afr, "fit", lambda *layer: seen.append(len(layer[2].features)) or layer[:2])
+    path, rows = train(data), pd.read_parquet(data / "split.parquet")
+    apply(data, path, "afr", afr=AfrFit())
+    assert seen == [40]
+    rows[rows["split"] != "validation"].to_parquet(data / "split.parquet", index=False)
+    with pytest.raises(UserError, match="AFR chooses by the validation images: give some"):
+        apply(data, path, "afr", afr=AfrFit())
+
+
+def test_hsfm_moves_the_last_layer_alone_and_chooses_by_other_images_than_it_learns_from(data, monkeypatch):
+    seen = []
+    monkeypatch.setattr(hsfm, "fit", lambda *layer, fit=hsfm.fit: seen.append(layer[2:5]) or fit(*layer))
+    path, values = train(data), HsfmValues(images=4, inner_rate=0.01, updates=2, hard_images=4, epochs=2)
+    after, _ = apply(data, path, "hsfm", hsfm=values)
+    assert moved(path, after) == HEAD
+    (support, pool, held_out) = ({tuple(row) for row in images.features.tolist()} for images in seen[0])
+    assert (len(support), len(pool), len(held_out)) == (8, 20, 20)
+    assert not pool & held_out
+    again, _ = apply(data, path, "hsfm", hsfm=values)
+    assert all(torch.equal(after[key], again[key]) for key in after)
 
 
 @pytest.mark.parametrize("left", [0, 1])

@@ -10,7 +10,8 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 
 from fairdream.classification import classifier  # noqa: E402
-from fairdream.classification.retrain import RetrainJob, fit_last_layer, retrain  # noqa: E402
+from fairdream.classification.last_layer import fit_last_layer  # noqa: E402
+from fairdream.classification.retrain import RetrainJob, retrain  # noqa: E402
 from fairdream.classification.trainer import augment  # noqa: E402
 from fairdream.config.models import EncoderModel  # noqa: E402
 from fairdream.config.retrain import RetrainValues  # noqa: E402

@@ -47,6 +47,25 @@ def test_images_are_drawn_with_the_adapter_of_the_method_that_trains_it():
     assert asked(job_inputs.adapter_if_any, "vanilla", bias="any", subject="base") == {}
 
 
+def test_both_stages_of_a_method_that_holds_images_back_read_its_own_split():
+    names = {"selection": "real", "recipe": "afr"}
+    for function in (job_inputs.stage1_images, job_inputs.stage2_images):
+        assert asked(function, "afr", **names) == {"split": f"{HERE}/afr/split.parquet"}
+        assert asked(function, "erm", **names) == {"split": f"{HERE}/split.parquet"}
+    assert asked(job_inputs.stage2_images, "lora", recipe="llr_all") == {"split": f"{HERE}/split.parquet"}
+
+
+def test_a_last_layer_on_synthetic_images_reads_the_selection_of_the_row_that_is_named():
+    def named(raw, row):
+        raw["baselines"]["dfr_synthetic"] = {"images_of": row}
+
+    for row, selection in (("lora", "lora/selected/clip"), ("ffr", "ffr/selected/nongrey")):
+        config = changed(lambda raw, row=row: named(raw, row))
+        expected = {"split": f"{HERE}/split.parquet", "selected": f"{HERE}/{selection}.parquet"}
+        assert asked(job_inputs.stage2_images, "erm", config, recipe="dfr_synthetic") == expected
+        assert asked(job_inputs.stage2_images, "erm", config, recipe="dfr") == {"split": f"{HERE}/split.parquet"}
+
+
 def test_embeddings_are_read_for_clusters_alone():
     embeddings = {"embeddings": "results/waterdigits/embeddings.safetensors"}
     assert asked(job_inputs.embeddings_if_clustered, "clustered_dreambooth") == embeddings

@@ -194,6 +194,38 @@ def test_the_paper_s_beta_is_not_erm_s():
     }
 
 
+def test_afr_s_stages_read_its_values_and_no_other_job_does():
+    config = changed(lambda raw: raw["methods"].append("afr"))
+    afr = config.baselines.afr.model_dump()
+    assert stage_params.hold_back(config) == {"seed": 0, "share": afr.pop("share")}
+    assert stage_params.retrain(config, "afr", "ce", "afr") == {"recipe": "afr", "afr": afr}
+    assert stage_params.pretrain(config, "waterbirds", "afr", "ce")["epochs"] == 50
+    assert stale(lambda raw: raw["methods"].append("afr")) == set()
+    assert stale(lambda raw: raw["baselines"].update(afr={"steps": 3})) == set()
+
+
+def test_hsfm_s_recipe_reads_its_values_and_no_other_job_does():
+    config = changed(lambda raw: raw["methods"].append("hsfm"))
+    expected = {"recipe": "hsfm", "hsfm": config.baselines.hsfm.model_dump()}
+    assert stage_params.retrain(config, "erm", "ce", "hsfm") == expected
+    (own,) = plan.classifiers(config, "hsfm")
+    assert own.path("celeba", "original", 0) == "celeba/original/erm/classifiers/real-ce/seed0/hsfm"
+    assert stale(lambda raw: raw["methods"].append("hsfm")) == set()
+    assert stale(lambda raw: raw["baselines"].update(hsfm={"epochs": 3})) == set()
+
+
+def test_dfr_on_synthetic_images_reads_dfr_s_grid_and_its_own_count():
+    config = changed(lambda raw: raw["methods"].append("dfr_synthetic"))
+    expected = {"recipe": "dfr_synthetic", "dfr": config.baselines.dfr.model_dump(), "synthetic_images": 133}
+    assert stage_params.retrain(config, "erm", "ce", "dfr_synthetic") == expected
+    (own,) = plan.classifiers(config, "dfr_synthetic")
+    assert own.path("celeba", "original", 0) == "celeba/original/erm/classifiers/real-ce/seed0/dfr_synthetic"
+    assert stale(lambda raw: raw["methods"].append("dfr_synthetic")) == set()
+    assert stale(lambda raw: raw["baselines"].update(dfr_synthetic={"images_per_group": 3})) == set()
+    card = report_params.export(config, "celeba", "original", "dfr_synthetic")
+    assert "133 generated images a group, of those of Clustered DreamBooth" in card["synthetic"]
+
+
 def test_the_restarts_of_k_means_touch_clusters_alone():
     assert {key[3] for key in stale(lambda raw: raw["subjects"].update(n_init=3))} == {"clustered_dreambooth"}
     assert {key[3] for key in stale(lambda raw: raw["subjects"].update(dreambooth_images=50))} == {"dreambooth"}
