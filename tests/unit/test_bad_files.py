@@ -175,6 +175,12 @@ def some_weights() -> bytes:
 damaged("an adapter cut off", "pytorch_lora_weights.safetensors", some_weights()[:200], "it has 200 bytes of")
 damaged("an adapter of no bytes", "pytorch_lora_weights.safetensors", b"", "it is empty")
 damaged("weights that are none", "stage1.safetensors", bytes(range(200)), "it is no safetensors file")
+damaged(
+    "weights with a tensor that ends before it begins",
+    "stage1.safetensors",
+    some_weights().replace(b"[0,400]", b"[9,400]").replace(b"[9,400]", b"[900,4]"),
+    "the place of a tensor in it is none",
+)
 damaged("metrics of half a file", "llr_all.metrics.json", b'{"test": {"wga', "it is no json file")
 damaged("scores that are none", "000000-000100.parquet", b"PAR1" * 10 + b"none", "it is no whole Parquet file")
 
@@ -185,6 +191,15 @@ damaged("scores that are none", "000000-000100.parquet", b"PAR1" * 10 + b"none",
 def _(folder: Path) -> Callable:
     path = cut(shard(folder), 1000)
     return lambda: files.check_whole([path])
+
+
+@CASES.add("a shard altered inside", "; delete it and start again, it is recreated", "000000-000002.parquet: damaged")
+def _(folder: Path) -> Callable:
+    path = shard(folder)
+    content = path.read_bytes()
+    path.write_bytes(content[:4] + b"\xff" * 40 + content[44:])
+    files.check_whole([path])
+    return lambda: list(iter_pngs(path)) and None
 
 
 @CASES.add("a shard with a broken image", "delete this file to have it recreated", "000002.parquet, image a-x/s/000001")
@@ -207,6 +222,21 @@ def _(folder: Path) -> Callable:
     path = folder / "checkpoint.safetensors"
     path.write_bytes(some_weights()[:200])
     return lambda: adapters.load_checkpoint(path)
+
+
+def without_its_step(folder: Path) -> Path:
+    save_file({"losses": np.zeros(1, np.float32)}, folder / "checkpoint.safetensors", {"identity": "identity"})
+    return folder / "checkpoint.safetensors"
+
+
+@CASES.add("a classifier's checkpoint without its step", "the training starts over", "'step'", status=0)
+def _(folder: Path) -> Callable:
+    return lambda: checkpoint.Checkpoint(without_its_step(folder), "identity").load()
+
+
+@CASES.add("an adapter's checkpoint without its step", "the training starts over", "'step'", status=0)
+def _(folder: Path) -> Callable:
+    return lambda: adapters.load_checkpoint(without_its_step(folder))
 
 
 @CASES.add("results that may not be written", "give yourself the permission", "Permission denied", ".out.")
@@ -376,6 +406,19 @@ spoiled(
     "cannot be read as an index of shards",
     "vae/diffusion_pytorch_model.safetensors.index.json",
 )
+spoiled(
+    "an open_clip configuration without a model",
+    lambda model: (model / "open_clip_config.json").write_text('{"model_cfg": null}'),
+    "cannot be read as an open_clip model's configuration",
+    "model_cfg is None",
+    source="tiny-clip",
+)
+spoiled(
+    "an index of shards without their names",
+    lambda model: (model / "vae/diffusion_pytorch_model.safetensors.index.json").write_text('{"weight_map": []}'),
+    "cannot be read as an index of shards",
+    "weight_map is []",
+)
 spoiled("a model without its tokenizer", without("tokenizer"), MISSING, "tokenizer/tokenizer.json")
 spoiled("a model without its schedule", without("scheduler"), MISSING, "scheduler/scheduler_config.json")
 spoiled("a network without its shape", without("unet/config.json"), MISSING, "unet/config.json")
@@ -509,6 +552,12 @@ def _(folder: Path) -> Callable:
     return lambda: weights.check_files(str(folder / "diffusion.json"))
 
 
+@CASES.add("a model's manifest of something else", "; delete it and start again, it is recreated", "diffusion.json")
+def _(folder: Path) -> Callable:
+    (folder / "diffusion.json").write_text('{"path": null}')
+    return lambda: weights.check_files(str(folder / "diffusion.json"))
+
+
 @CASES.add("a model that was removed", "is gone; delete that file to fetch it again", "/nowhere")
 def _(folder: Path) -> Callable:
     (folder / "clip.json").write_text('{"path": "/nowhere", "files": {}}')
@@ -617,16 +666,29 @@ def link(name: str, target: str) -> tarfile.TarInfo:
     return member
 
 
+def same_as(name: str, target: str) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = tarfile.LNKTYPE, target
+    return member
+
+
+def dated(name: str, seconds: float) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.mtime = seconds
+    return member
+
+
 def device(name: str) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
     member.type = tarfile.CHRTYPE
     return member
 
 
-def zipped(name: str) -> bytes:
+def zipped(*names: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
-        file.writestr(name, "evil")
+        for name in names:
+            file.writestr(name, "evil")
     return buffer.getvalue()
 
 
@@ -658,6 +720,11 @@ archive("an archive with a device", tar(device("null")), *REFUSED, "null")
 archive("a zip that leaves its folder", zipped("../evil"), *REFUSED, "'../evil' would be outside of the folder")
 archive("a zip with a whole path", zipped("/tmp/evil"), *REFUSED, "would be outside of the folder")
 archive("a zip with altered bytes", zipped("a.csv").replace(b"evil", b"live"), *REFUSED, "CRC")
+archive("an archive with nothing in it", zipped(), *REFUSED, "nothing is in it")
+archive("an archive of a file that is a folder too", zipped("a", "a/b.png"), *REFUSED, "a")
+archive("an archive with a name that no file can have", zipped("a" * 300), *REFUSED, "File name too long")
+archive("an archive with a link to what is not in it", tar(same_as("a.png", "b.png")), *REFUSED, "'b.png' not found")
+archive("an archive of no time", tar(dated("a.png", 1e300)), *REFUSED, "out of range")
 archive("a page for an archive", b"<html>", "neither a tar nor a zip archive", "look at download.url")
 
 

@@ -172,6 +172,12 @@ config_text("a list for a key", b"? [a, b]\n: c\n", "this is not valid YAML", "u
 config_text(
     "YAML that calls Python", b"a: !!python/object/apply:os.system [id]\n", "this is not valid YAML", "os.system"
 )
+config_text("a date that is none", b"a: 1\nresults: 2024-13-01\n", "this is not valid YAML", "line 2: '2024-13-01'")
+config_text(
+    "half of a character", b'results: "\\ud800"\n', "this is not valid YAML", "line 1", "surrogates not allowed"
+)
+config_text("a set that is a list", b"a: !!set [b]\n", "this is not valid YAML", "expected a mapping node")
+config_text("lists in lists without end", b"- " * 2000, "this is not valid YAML", "recursion")
 config_text("an empty configuration", b"", "expected sections with keys and values", "config.yaml")
 
 
@@ -198,8 +204,8 @@ for row in ("self", "dfr", "afr", "hsfm"):
         datasets__waterbirds__split_values={"train": 0, "test": 2},
     )
 for row, words in (
-    ("erm", "draws no images of its own"),
-    ("clustered_dreambooth_gdro", "draws no images of its own"),
+    ("erm", "generates no images of its own"),
+    ("clustered_dreambooth_gdro", "generates no images of its own"),
     ("lora", "is none of methods"),
     ("lora_mirrored", "at bias original"),
 ):
@@ -494,6 +500,27 @@ table(
 table_bytes("a table of no bytes", b"", "cannot be read as a table", "No columns")
 table_bytes("a table in another encoding", "path,label\ncaf\xe9,0\n".encode("latin1"), "save it as UTF-8", "0xe9")
 table_bytes("a table with an open quote", b'path,label\n"a,0\n', "cannot be read as a table", "EOF inside string")
+table_bytes(
+    "a row of a run's table with a mark too many",
+    b"path,label,attribute,split\na.png,0,0,train,\n",
+    "more cells than its first line has names",
+    "(path, label, attribute, split)",
+)
+table_bytes(
+    "a row of JSON Lines that is a list",
+    b'{"path": "a.png"}\n["b.png"]\n',
+    "cannot be read as a table",
+    "line 2 is no object",
+    file="metadata.jsonl",
+)
+table_bytes(
+    "half of a character in JSON Lines",
+    b'{"path": "\\ud800"}\n',
+    "cannot be read as a table",
+    "line 1",
+    "surrogates not allowed",
+    file="metadata.jsonl",
+)
 table_bytes("a table without its columns", b"path,class\na,0\n", "no column", "attribute", "it has path, class")
 table_bytes("a Parquet table cut off", b"PAR1 and so on", "cannot be read as a table", file="metadata.parquet")
 

@@ -47,11 +47,12 @@ class Checkpoint:
                     LOGGER.info("%s is of another training", self.path)
                     return None
                 state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        except (SafetensorError, OSError) as error:
+                step = int(header["step"])
+        except (SafetensorError, OSError, LookupError, ValueError) as error:
             LOGGER.warning("%s cannot be read (%s): the training starts over", self.path, error)
             return None
-        LOGGER.info("going on at step %s from %s", header["step"], self.path)
-        return int(header["step"]), state
+        LOGGER.info("going on at step %d from %s", step, self.path)
+        return step, state
 
     def due(self) -> bool:
         """Say whether it is time to save."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from fairdream.classification.metrics import summarize
 from fairdream.data.groups import group_name
 from fairdream.data.image_bases import image_bases
-from fairdream.data.index import as_text, read_table
 from fairdream.data.listing import as_on_disk, one_form, why_no_path
+from fairdream.data.table_files import as_text, read_table
 from fairdream.errors import UserError
 
 if TYPE_CHECKING:

@@ -97,11 +97,23 @@ def _overridable(section: Section, *where: str) -> Iterator[tuple[tuple[str, ...
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """YAML without a key that stands twice in one section: the first would be lost without a word."""
+    """YAML without a key that stands twice in one section: the first would be lost without a word.
+
+    What looks like a date, a number or the like and is none is told with its line.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            if isinstance(node, yaml.ScalarNode):
+                node.value.encode()  # half of a character could be written nowhere
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:  # 2024-13-01, 0b_, !!bool a
+            line = node.start_mark.line + 1
+            raise yaml.YAMLError(f"line {line}: {node.value!r}: {error}; write it in quotes if it is text") from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else []:
             if not isinstance(key, yaml.ScalarNode):
                 continue  # a list or a section for a key, which YAML's own check refuses
             if key.value in seen:
@@ -135,7 +147,7 @@ def read_values(path: str | Path) -> Any:
         return yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys)
     except OSError as error:
         raise UserError(f"{path}: cannot read the configuration: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: this is not valid YAML: {error}") from None
 
 

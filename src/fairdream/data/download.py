@@ -17,19 +17,25 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fairdream.config.datasets import Download
 from fairdream.data.listing import is_leftover
 from fairdream.errors import UserError
 from fairdream.identity import file_digest
-from fairdream.runtime.files import write_text
+from fairdream.runtime.files import remedy, write_text
 
 BLOCK = 2**20
 TIMEOUT = 60  # seconds without a byte
-# What an archive that is cut off, altered, made to do harm, or locked with a password raises.
+# What an archive raises that is cut off, altered, made to do harm, or locked with a password, or has names or times
+# that no file can have; LookupError: a hard link to what is not in it.
 DAMAGED = (
+    LookupError,
+    OSError,
+    OverflowError,
     tarfile.TarError,
     zipfile.BadZipFile,
     gzip.BadGzipFile,
@@ -115,7 +121,8 @@ def unpack(archive: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         content = Path(scratch, "content")
-        try:
+        content.mkdir()
+        with _reading(archive):
             if zipfile.is_zipfile(archive):
                 with _open_zip(archive) as file:
                     _refuse_outside(file.namelist())
@@ -126,12 +133,31 @@ def unpack(archive: Path, folder: Path) -> None:
                     file.extractall(content, filter="data")
             else:
                 raise UserError(f"{archive}: neither a tar nor a zip archive; delete it, and look at download.url")
-        except DAMAGED as error:
-            raise UserError(
-                f"{archive}: is not unpacked: {error}; delete it to fetch it again, and look at download.url"
-            ) from None
+            if not any(content.iterdir()):
+                raise EOFError("nothing is in it")
         inner = content / folder.name
         os.replace(inner if inner.is_dir() else content, folder)
+
+
+def is_archive(file: Path) -> bool:
+    """Tell whether a file is a zip or tar archive, if a damaged one."""
+    try:
+        return zipfile.is_zipfile(file) or tarfile.is_tarfile(file)
+    except DAMAGED:
+        return True
+
+
+@contextmanager
+def _reading(archive: Path) -> Iterator[None]:
+    """Tell of a damaged archive by its name; a disk that is full is no fault of it."""
+    try:
+        yield
+    except DAMAGED as error:
+        if remedy(error):
+            raise
+        raise UserError(
+            f"{archive}: is not unpacked: {error}; delete it to fetch it again, and look at download.url"
+        ) from None
 
 
 def is_unpacked(archive: Path, folder: Path) -> bool:
@@ -139,14 +165,15 @@ def is_unpacked(archive: Path, folder: Path) -> bool:
 
     Leftovers of a system may have been removed since.
     """
-    if zipfile.is_zipfile(archive):
-        with _open_zip(archive) as file:
-            sizes = {info.filename: info.file_size for info in file.infolist() if not info.is_dir()}
-    elif not tarfile.is_tarfile(archive):
-        return False
-    else:
-        with tarfile.open(archive) as file:
-            sizes = {info.name: info.size for info in file if info.isfile()}
+    with _reading(archive):
+        if zipfile.is_zipfile(archive):
+            with _open_zip(archive) as file:
+                sizes = {info.filename: info.file_size for info in file.infolist() if not info.is_dir()}
+        else:
+            with tarfile.open(archive) as file:
+                sizes = {info.name: info.size for info in file if info.isfile()}
+    # as both are unpacked: `tar -czf birds.tgz ./birds` and others write more than the path
+    sizes = {PurePosixPath(name.lstrip("/")).as_posix(): size for name, size in sizes.items()}
     top = f"{folder.name}/"
     if any(name.startswith(top) for name in sizes):  # as `unpack` does
         sizes = {name.removeprefix(top): size for name, size in sizes.items() if name.startswith(top)}

@@ -149,16 +149,27 @@ def iter_pngs(path: str | Path) -> Iterator[tuple[str, bytes]]:
     """Yield id and PNG bytes of a shard's images; a row group is in memory at a time.
 
     The bytes are a `StoredImage`, so that a broken one is named.
+
+    Raises
+    ------
+    UserError
+        When the shard is damaged inside, where its ends do not tell it.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=ROW_GROUP, columns=["id", "image"]):
-            images = batch.column("image").field("bytes")
-            for name, png in zip(batch.column("id"), images, strict=True):
-                stored = StoredImage(png.as_py())
-                stored.origin = f"{path}, image {name}; delete this file to have it recreated"
-                yield name.as_py(), stored
+    try:
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=ROW_GROUP, columns=["id", "image"]):
+                images = batch.column("image").field("bytes")
+                for name, png in zip(batch.column("id"), images, strict=True):
+                    stored = StoredImage(png.as_py())
+                    stored.origin = f"{path}, image {name}; delete this file to have it recreated"
+                    yield name.as_py(), stored
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, pa.ArrowException) as error:
+        if getattr(error, "errno", None):
+            raise  # of the system, not of the file
+        raise UserError(f"{path}: damaged ({error}); delete it and start again, it is recreated") from None
 
 
 def read_pngs(path: str | Path) -> dict[str, bytes]:

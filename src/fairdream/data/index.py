@@ -9,7 +9,8 @@ from fairdream.config.datasets import Source, Table
 from fairdream.data.groups import group_name
 from fairdream.data.holdout import hold_out
 from fairdream.data.images import open_rgb
-from fairdream.data.listing import BROKEN_LINK, as_on_disk, suffix_of, why_no_path, why_passed_over
+from fairdream.data.listing import BROKEN_LINK, as_on_disk, why_no_path, why_passed_over
+from fairdream.data.table_files import as_text, read_table
 from fairdream.errors import UserError
 from fairdream.identity import file_digest
 from fairdream.runtime.files import atomic
@@ -142,71 +143,6 @@ def _check_missing(missing: pd.Series, rows: pd.Series, file: Path, column: str 
         "them in, or choose in the data set's section: `missing_attribute: drop` leaves these images out; a name for "
         "them in `attributes`, with '' as its value in `attribute_values`, makes them groups of their own"
     )
-
-
-def as_text(column: pd.Series) -> pd.Series:
-    """Return a column as text, nothing for a missing value, whatever type a Parquet file gives it."""
-
-    def text(value: object) -> str:
-        # whole numbers of which some are missing are read as floats
-        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-    return column.astype(object).where(column.notna(), "").map(text)
-
-
-def read_table(file: Path) -> pd.DataFrame:
-    """Return a CSV, TSV, JSON Lines or Parquet file, or a text file of CelebA, as a table; text of text files."""
-    import pandas as pd
-
-    try:
-        suffix = suffix_of(file.name)
-        if suffix == ".parquet":
-            return _read_parquet(file)
-        if suffix == ".jsonl":
-            return pd.read_json(file, lines=True, dtype=False, encoding="utf-8-sig")
-        if suffix == ".txt":
-            return _read_celeba(file)
-        return pd.read_csv(file, sep="\t" if suffix == ".tsv" else ",", dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        hint = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
-        raise UserError(f"{file}: cannot be read as a table: {error}{hint}") from None
-
-
-def _read_parquet(file: Path) -> pd.DataFrame:
-    """Read a Parquet file: an index that pandas stored in it is a column if it has a name, and nothing otherwise.
-
-    Its labels are no numbers of rows: frames that were filtered, shuffled or joined have some twice, or in any order.
-    """
-    import pandas as pd
-
-    table = pd.read_parquet(file)
-    named = [level for level, name in enumerate(table.index.names) if name is not None and name not in table]
-    if named:
-        table = table.reset_index(named)
-    return table.reset_index(drop=True)
-
-
-def _read_celeba(file: Path) -> pd.DataFrame:
-    """Read CelebA's own text form: the number of images, names of columns, rows; the partition has rows alone."""
-    import pandas as pd
-
-    lines = file.read_text(encoding="utf-8-sig").splitlines()
-    if len(lines) < 2:
-        raise ValueError("it has no rows")
-    if lines[0].strip().isdigit():
-        columns, rows = ["image_id", *lines[1].split()], lines[2:]
-        if len(rows) != int(lines[0]):
-            raise ValueError(f"it says {lines[0].strip()} images and has {len(rows)}")
-    else:
-        columns, rows = ["image_id", "partition"], lines
-    cells = [row.split() for row in rows]
-    wrong = next((number for number, row in enumerate(cells) if len(row) != len(columns)), None)
-    if wrong is not None:
-        line = wrong + 1 + len(lines) - len(rows)
-        raise ValueError(f"line {line} has {len(cells[wrong])} values instead of {len(columns)}")
-    table = pd.DataFrame(cells, columns=columns)
-    table.attrs["first_row"] = 1 + len(lines) - len(rows)
-    return table
 
 
 def _listed(names: pd.Series, listed: pd.Index, config: Source) -> pd.Series:

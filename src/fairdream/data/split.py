@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairdream.data.groups import group_name
+from fairdream.data.table_files import as_text, read_table
 from fairdream.errors import UserError
 from fairdream.identity import seed_of
 from fairdream.runtime.files import atomic
@@ -61,12 +63,10 @@ def split(index: str, own: str | None, split: str, keep: dict[str, int], images:
 
 def _named(own: str, images: str, table: pd.DataFrame) -> set[str]:
     """Return the paths of an own table, as the index writes them."""
-    import pandas as pd
-
-    try:
-        names = pd.read_csv(own, dtype=str)["path"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{own}: cannot be read as a table with a column path: {error}") from None
+    listed = read_table(Path(own))
+    if "path" not in listed:
+        raise UserError(f"{own}: no column path; it has {', '.join(map(str, listed))}")
+    names = as_text(listed["path"])
     paths = f"{images}/" + names if images else names
     unknown = ~paths.isin(table.loc[table["split"] == "train", "id"])  # the id is the path
     if unknown.any():

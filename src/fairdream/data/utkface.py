@@ -17,6 +17,7 @@ from pathlib import Path
 
 from fairdream.data.groups import counts_at, group_name
 from fairdream.data.listing import list_files
+from fairdream.data.table_files import read_table
 from fairdream.errors import UserError
 from fairdream.identity import seed_of
 from fairdream.runtime.files import write_text
@@ -88,10 +89,7 @@ def write_metadata(folder: Path, split_list: Path | None = None, seed: int = 0) 
     if deeper := sum("/" in name for name in found.files):
         dropped["in a folder of its own"] = deeper
     if split_list:
-        try:
-            listed = pd.read_csv(split_list, dtype=str)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{split_list}: cannot be read as a table: {error}") from None
+        listed = read_table(split_list)
         if not {"path", "split"} <= set(listed.columns):
             raise UserError(f"{split_list}: it needs the columns path and split")
         lost = listed[~listed["path"].isin(list(faces))]

@@ -87,10 +87,10 @@ def load_checkpoint(path: Path) -> tuple[dict[str, torch.Tensor], torch.Tensor, 
         with safe_open(path, "pt") as file:
             metadata = file.metadata()
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
+        return tensors, tensors.pop("losses"), int(metadata["step"]), json.loads(metadata["history"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         LOGGER.warning("%s cannot be read (%s): the training starts over", path, error)
         return None
-    return tensors, tensors.pop("losses"), int(metadata["step"]), json.loads(metadata["history"])
 
 
 def as_csv(rows: Rows) -> str:

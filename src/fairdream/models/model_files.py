@@ -57,9 +57,10 @@ def refresh(manifest: str | Path, role: str) -> bool:
     """
     manifest = Path(manifest)
     content = _json(manifest)
-    files, path = content.get("files"), Path(content.get("path", "."))
-    if not files or not os.path.exists(path):
+    files, stated = content.get("files"), content.get("path")
+    if not isinstance(files, dict) or not isinstance(stated, str) or not files or not os.path.exists(stated):
         return False  # never fetched, damaged, random weights, or removed
+    path = Path(stated)
     try:
         notes = _look(path, manifest, _json(_note(manifest)))
         changed = bool(_digests(notes) != files)
@@ -84,8 +85,8 @@ def check_asked_for(manifest: str | Path, config: dict[str, Any]) -> None:
     UserError
         When another configuration has put its own in the same place.
     """
-    own = _json(Path(manifest)).get("model") or config
-    if own != config:
+    own = _json(Path(manifest)).get("model")
+    if isinstance(own, dict) and own and own != config:
         words = ", ".join(f"{key}: {value}" for key, value in own.items() if value)
         raise UserError(
             f"{manifest}: is of another configuration's model ({words}); give each its own models.folder, or delete "

@@ -45,7 +45,7 @@ def check_diffusion(path: Path) -> None:
         When the folder is something else, or a part that its index names is missing, cut off or in another form.
     """
     index = _entry(path, "model_index.json", "diffusers")
-    content = _read(index, "a diffusers model's index", "_class_name")
+    content = _read(index, "a diffusers model's index", "_class_name", str)
     if content["_class_name"] not in FAMILIES:
         raise UserError(f"{path}: models.diffusion: {content['_class_name']} is not of the SD 1, SD 2 or SDXL family")
     named = {part for part, kind in content.items() if isinstance(kind, list) and kind and kind[0]}
@@ -54,7 +54,7 @@ def check_diffusion(path: Path) -> None:
             _check_all([path / part / "config.json", *_weights(path / part, stem)])
     schedule = path / "scheduler/scheduler_config.json"
     if schedule.is_file():
-        predicts = _read(schedule, "a scheduler's configuration", "_class_name").get("prediction_type", TARGETS[0])
+        predicts = _read(schedule, "a scheduler's configuration", "_class_name", str).get("prediction_type", TARGETS[0])
         if predicts not in TARGETS:
             raise UserError(
                 f"{schedule}: prediction_type is {predicts}, and adapters are trained on {' or '.join(TARGETS)} alone: "
@@ -77,12 +77,13 @@ def check_clip(path: Path) -> None:
     if not path.is_dir():
         return  # one file, which open_clip has downloaded and compared
     entry = _entry(path, "open_clip_config.json", "open_clip")
-    content = _read(entry, "an open_clip model's configuration", "model_cfg")
+    content = _read(entry, "an open_clip model's configuration", "model_cfg", dict)
     weights = [file for ending in ("safetensors", "bin", "pth") for file in sorted(path.glob(f"*.{ending}"))]
     if not weights:
         raise UserError(f"{path}: no CLIP weights here, such as open_clip_model.safetensors; copy the model again")
     _check_all(weights)
-    own_words = (content["model_cfg"].get("text_cfg") or {}).get("hf_tokenizer_name")
+    text = content["model_cfg"].get("text_cfg")
+    own_words = isinstance(text, dict) and text.get("hf_tokenizer_name")
     words = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
     if own_words and not any(file for name in words for file in path.glob(name)):
         _check_all([path / "tokenizer.json"])
@@ -98,11 +99,13 @@ def _entry(path: Path, name: str, library: str) -> Path:
     return path / name
 
 
-def _read(file: Path, what: str, key: str) -> dict[str, Any]:
+def _read(file: Path, what: str, key: str, kind: type) -> dict[str, Any]:
+    """Return a JSON file's values; refuse one whose `key` has no value of a kind."""
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        content[key]
-    except (ValueError, KeyError, TypeError) as error:
+        if not isinstance(content[key], kind):
+            raise TypeError(f"{key} is {content[key]!r}")
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise UserError(f"{file}: cannot be read as {what}: {error!r}") from None
     return content
 
@@ -114,8 +117,8 @@ def _weights(folder: Path, stem: str) -> list[Path]:
     found = [whole] if whole.is_file() else []
     # where there are both, diffusers reads the shards and transformers the other
     if index.is_file():
-        shards = _read(index, "an index of shards", "weight_map")["weight_map"]
-        found += [folder / name for name in sorted(set(shards.values()))]
+        shards = _read(index, "an index of shards", "weight_map", dict)["weight_map"]
+        found += [folder / name for name in sorted(set(map(str, shards.values())))]
     if found:
         return found
     variants = sorted(folder.glob(f"{stem}.*.safetensors"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,11 +31,11 @@ def save(tensors: Mapping[str, Any], path: str | Path, metadata: Mapping[str, st
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """Return the metadata of a safetensors file without any library; empty where there is no such file."""
+    """Return the metadata of a safetensors file without any library; empty where there is none, or a damaged one."""
     try:
         with open(path, "rb") as file:
-            return _header(file).get("__metadata__", {})
-    except (FileNotFoundError, struct.error):
+            return dict(_header(file).get("__metadata__", {}))
+    except (FileNotFoundError, struct.error, ValueError, TypeError, AttributeError):
         return {}
 
 
@@ -58,6 +59,8 @@ def content_digest(path: str | Path) -> str:
 def _header(file: BinaryIO) -> dict[str, Any]:
     """Read the header, which a safetensors file begins with; the bytes of the tensors follow."""
     (size,) = struct.unpack("<Q", file.read(8))
+    if size > os.fstat(file.fileno()).st_size:
+        raise ValueError(f"a header of {size} bytes in a smaller file")
     return json.loads(file.read(size))
 
 

@@ -52,8 +52,10 @@ def load_quietly() -> None:
 
 def _read(manifest: str) -> dict[str, Any]:
     try:
-        content = json.loads(Path(manifest).read_text(encoding="utf-8"))
-    except ValueError as error:
+        content: dict[str, Any] = json.loads(Path(manifest).read_text(encoding="utf-8"))
+        if not (isinstance(content["path"], str) and isinstance(content["files"], dict)):
+            raise TypeError("no path with files")
+    except (ValueError, LookupError, TypeError) as error:
         raise UserError(f"{manifest}: damaged ({error}); delete it and start again, it is recreated") from None
     if not Path(content["path"]).exists():
         raise UserError(f"{content['path']}: the model of {manifest} is gone; delete that file to fetch it again")

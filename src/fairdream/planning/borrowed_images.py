@@ -22,7 +22,7 @@ def check(config: Config) -> None:
     key, name = "baselines.dfr_synthetic.images_of", config.baselines.dfr_synthetic.images_of
     row = method_of(name)
     if not row.synthetic or row.stage1_of:
-        raise UserError(f"{key}: {name} draws no images of its own; name a row that does, such as vanilla")
+        raise UserError(f"{key}: {name} generates no images of its own; name a row that does, such as vanilla")
     if name not in config.methods:
         raise UserError(f"{key}: {name} is none of methods; add it to them, or name one of them that draws images")
     for dataset in config.datasets:

@@ -151,7 +151,7 @@ def export(config: Config, dataset: str, bias: str, method: str) -> Values:
     if row.recipe == "dfr_synthetic":
         borrowed = config.baselines.dfr_synthetic
         synthetic = (
-            f"the real training images, its last layer from {borrowed.images_per_group} generated images a group, of "
+            f"the real training images, its last layer from {borrowed.images_per_group} generated images per group, of "
             f"those of {method_of(borrowed.images_of).title}"
         )
     encoder = config.models.encoder

@@ -103,7 +103,7 @@ def write_text(path: str | Path, text: str) -> None:
 def write_if_changed(path: str | Path, text: str) -> bool:
     """Write a text file atomically unless it already holds this text, so that its time stamp stays; tell if it did."""
     path = Path(path)
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    if path.is_file() and path.read_bytes() == text.encode("utf-8"):
         return False
     write_text(path, text)
     return True
@@ -166,9 +166,10 @@ def _problem(path: Path) -> str | None:
             else:
                 (length,) = struct.unpack("<Q", file.read(8))
                 header = json.loads(file.read(min(length, size)))
-                stop = max(
-                    (own["data_offsets"][1] for name, own in header.items() if name != "__metadata__"), default=0
-                )
+                places = [own["data_offsets"] for name, own in header.items() if name != "__metadata__"]
+                stop = max((stop for _, stop in places), default=0)
+                if not all(type(start) is type(end) is int and 0 <= start <= end for start, end in places):
+                    return "the place of a tensor in it is none"
                 if 8 + length + stop != size:
                     return f"it has {size} bytes of {8 + length + stop}"
         except (ValueError, TypeError, KeyError, AttributeError, struct.error, OSError) as error:

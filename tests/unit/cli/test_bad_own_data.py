@@ -167,6 +167,13 @@ parquet(
     number=(9, pa.int64()),
     metadata={"huggingface": '{"info": {"features": {"number": {"names": ["a", "b"]}}}}'},
 )
+parquet(
+    "Parquet with a schema that is none",
+    "cannot be read as Parquet",
+    "pets.parquet",
+    image=STRUCT,
+    metadata={"huggingface": '{"info": '},
+)
 
 
 @CASES.add("a class that is a list", "is a list or the like", "tags", "one value per image is needed")

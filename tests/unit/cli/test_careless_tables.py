@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from own_data import EXPECTED, LABELS, ROWS, found, indexed, main, refused, table, with_splits
 
+from fairdream.cli.new_dataset.column_values import named_values
 from fairdream.config.root import load_config
 from fairdream.planning.stage_params import fill
 
@@ -65,6 +66,20 @@ def test_a_sentence_for_a_value_is_its_words_and_a_name_that_paths_can_have(home
     assert list(labels.values()) == [*said.values(), "sea lion"]
     assert len(set(labels)) == 3
     assert max(map(len, labels)) <= 70
+
+
+def test_every_value_has_a_name_of_its_own():
+    values = ["a", "a_3", "a~", "a!", "b"]
+    assert sorted(named_values(values, "label", "label", Path("a.csv")).values()) == sorted(values)
+
+
+def test_images_without_an_attribute_have_another_name_than_the_attribute_unknown(home, capsys):
+    rows = [(*row[:2], {"snow": "unknown", "wet sand": ""}.get(row[2], row[2]), row[3]) for row in with_splits()]
+    table(home, rows)
+    main(["pets", "--missing", "group"])
+    own = load_config("config/pets.yaml").datasets["pets"]
+    assert own.attribute_values == {"grass": "grass", "unknown": "unknown", "not_given": ""}
+    assert "groups of their own, `not_given`" in capsys.readouterr().out
 
 
 def test_a_table_that_reads_as_it_lies_is_left_as_it_is(home, capsys):

@@ -210,6 +210,20 @@ def test_names_in_a_zip_of_dos_are_read_as_ever(tmp_path):
     assert (tmp_path / "birds/café.png").is_file()
 
 
+@pytest.mark.parametrize("names", [["./birds/a.png", "./birds/b/c.png"], ["./a.png"], ["/birds/a.png"]])
+def test_a_tar_is_known_again_whose_names_begin_as_its_command_was_given(tmp_path, names):
+    (tmp_path / "birds.tgz").write_bytes(archive("tar", names))
+    download.unpack(tmp_path / "birds.tgz", tmp_path / "birds")
+    assert download.is_unpacked(tmp_path / "birds.tgz", tmp_path / "birds")
+
+
+def test_a_damaged_archive_is_one(tmp_path):
+    (tmp_path / "birds.tgz").write_bytes(archive("tar", ["a.png"])[:60])
+    assert download.is_archive(tmp_path / "birds.tgz")
+    with pytest.raises(UserError, match="is not unpacked"):
+        download.unpack(tmp_path / "birds.tgz", tmp_path / "birds")
+
+
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_an_archive_is_known_again_without_what_systems_left_in_it(tmp_path, kind):
     names = ["birds/a.png", "birds/._a.png", "__MACOSX/birds/._a.png", "birds/Thumbs.db"]

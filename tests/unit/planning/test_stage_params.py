@@ -223,7 +223,7 @@ def test_dfr_on_synthetic_images_reads_dfr_s_grid_and_its_own_count():
     assert stale(lambda raw: raw["methods"].append("dfr_synthetic")) == set()
     assert stale(lambda raw: raw["baselines"].update(dfr_synthetic={"images_per_group": 3})) == set()
     card = report_params.export(config, "celeba", "original", "dfr_synthetic")
-    assert "133 generated images a group, of those of Clustered DreamBooth" in card["synthetic"]
+    assert "133 generated images per group, of those of Clustered DreamBooth" in card["synthetic"]
 
 
 def test_the_restarts_of_k_means_touch_clusters_alone():

@@ -49,7 +49,10 @@ def named_values(values: Iterable[str], column: str, role: str, file: Path) -> d
             re.sub(r"[^A-Za-z0-9.]+", "_", _without_accents(text))[:LONGEST_NAME].strip("_.")
             or f"{role}_{len(names) + 1}"
         )
-        names[f"{name}_{len(names) + 1}" if name in names else name] = value
+        own, number = name, len(names) + 1
+        while own in names:
+            own, number = f"{name}_{number}", number + 1
+        names[own] = value
     return names
 
 

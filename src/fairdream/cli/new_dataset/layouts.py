@@ -8,15 +8,13 @@ like any other. Nothing that was there is changed or removed.
 from __future__ import annotations
 
 import difflib
-import tarfile
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairdream.cli.new_dataset.split_words import split_of
-from fairdream.data.download import is_unpacked, unpack
-from fairdream.data.index import as_text
+from fairdream.data.download import is_archive, is_unpacked, unpack
 from fairdream.data.listing import suffix_of, visible
+from fairdream.data.table_files import as_text
 from fairdream.errors import UserError
 from fairdream.runtime.files import atomic
 
@@ -43,7 +41,7 @@ def find_folder(name: str, asked: Path | None) -> Path | None:
     """
     folder = asked or Path("data", name)
     if folder.is_file():
-        if not (zipfile.is_zipfile(folder) or tarfile.is_tarfile(folder)):
+        if not is_archive(folder):
             raise UserError(
                 f"--folder {folder}: no folder, nor a zip or tar of one; did you mean --folder {folder.parent}?"
             )

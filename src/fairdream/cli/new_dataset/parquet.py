@@ -10,7 +10,9 @@ import io
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,14 +30,19 @@ UNPACKED = "unpacked"
 USUAL_IMAGES = ("image", "img", "picture", "photo", "jpg", "png", *USUAL["path"])
 
 
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # a decoder raises whatever a broken file leads it to
+        raise UserError(f"{file}: cannot be read as Parquet: {error}") from None
+
+
 def _schema(file: Path) -> pa.Schema:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with _reading(file):
         return pq.read_schema(file)
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{file}: cannot be read as Parquet: {error}") from None
 
 
 def _is_binary(kind: pa.DataType) -> bool:
@@ -56,7 +63,14 @@ def _holds_images(kind: pa.DataType) -> bool:
     """Tell whether a type is the struct in which Hugging Face keeps an image."""
     import pyarrow as pa
 
-    return pa.types.is_struct(kind) and {"bytes", "path"} <= {field.name for field in kind}
+    if not pa.types.is_struct(kind):
+        return False
+    fields = {field.name: field.type for field in kind}
+    content, path = fields.get("bytes"), fields.get("path")
+    if content is None or path is None:
+        return False
+    # of a file whose images are all named, or none is, one of them has no type
+    return (_is_binary(content) or pa.types.is_null(content)) and (_is_text(path) or pa.types.is_null(path))
 
 
 def holds_images(file: Path) -> bool:
@@ -82,18 +96,23 @@ def image_columns(file: Path) -> list[str]:
 
 
 def _begins_with_an_image(file: Path, column: str) -> bool:
+    for row in _rows(file, [column], at_once=1):
+        if row[column] is not None:
+            try:
+                open_image(io.BytesIO(row[column])).close()
+            except Exception:  # a decoder raises whatever strange bytes lead it to
+                return False
+            return True
+    return False
+
+
+def _rows(file: Path, columns: list[str], at_once: int = 100) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a Parquet file, of which so many are in memory."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(file) as stored:
-        for batch in stored.iter_batches(batch_size=1, columns=[column]):
-            content = batch.column(0)[0].as_py()
-            if content is not None:
-                try:
-                    open_image(io.BytesIO(content)).close()
-                except Exception:  # a decoder raises whatever strange bytes lead it to
-                    return False
-                return True
-    return False
+    with _reading(file), pq.ParquetFile(file) as stored:
+        for batch in stored.iter_batches(batch_size=at_once, columns=columns):
+            yield from batch.to_pylist()
 
 
 def choose_image_column(files: Sequence[Path], asked: str | None, notes: list[str]) -> str | None:
@@ -140,18 +159,27 @@ def _listed(columns: list[str], paths: list[str]) -> str:
 
 def class_names(file: Path) -> dict[str, list[str]]:
     """Return the names of the values of `ClassLabel` columns, which are stored as numbers."""
-    metadata = (_schema(file).metadata or {}).get(b"huggingface", b"{}")
-    features = json.loads(metadata).get("info", {}).get("features", {})
-    return {name: of["names"] for name, of in features.items() if isinstance(of, dict) and of.get("names")}
+    stored = (_schema(file).metadata or {}).get(b"huggingface", b"{}")
+    with _reading(file):
+        features: Any = json.loads(stored)
+    for key in ("info", "features"):
+        features = features.get(key) if isinstance(features, dict) else None
+    if not isinstance(features, dict):
+        return {}
+    names = {name: of.get("names") for name, of in features.items() if isinstance(of, dict)}
+    return {name: own for name, own in names.items() if isinstance(own, list) and all(isinstance(x, str) for x in own)}
 
 
-def class_name(number: float | None, names: list[str], column: str, file: Path) -> str | None:
+def class_name(number: object, names: list[str], column: str, file: Path) -> str | None:
     """Return the name of a `ClassLabel`; ``None`` where there is none, which is stored as -1."""
-    if number is None or number != number or number < 0:
+    if isinstance(number, str):
+        return number  # stored by its name
+    value = float(number) if isinstance(number, Real) else -1.0
+    if value != value or value < 0:
         return None
-    if number >= len(names):
-        raise UserError(f"{file}: {column} is {int(number)}, and its schema names {len(names)} classes alone")
-    return names[int(number)]
+    if value not in range(len(names)):
+        raise UserError(f"{file}: {column} is {value:g}, and its schema names {len(names)} classes alone")
+    return names[int(value)]
 
 
 def check_one_configuration(folder: Path, files: Sequence[Path]) -> None:
@@ -190,7 +218,6 @@ def unpack(folder: Path, files: Sequence[Path], column: str) -> pd.DataFrame:
     """
     import pandas as pd
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     rows: list[dict[str, Any]] = []
     splits = {file: split_of(file.stem) or split_of(file.parent.name) for file in files}
@@ -213,16 +240,12 @@ def unpack(folder: Path, files: Sequence[Path], column: str) -> pd.DataFrame:
             and field.name != column
         ]
         target = folder / UNPACKED / file.relative_to(folder).with_suffix("")
-        number = 0
-        with pq.ParquetFile(file) as stored:
-            for batch in stored.iter_batches(batch_size=100, columns=[column, *plain]):
-                for row in batch.to_pylist():
-                    path = _image_file(folder, target, number, row.pop(column), file)
-                    for name in names.keys() & row.keys():
-                        row[name] = class_name(row[name], names[name], name, file)
-                    own = {FILE_SPLIT: splits[file]} if splits[file] else {}
-                    rows.append({**row, **own, "path": path.relative_to(folder).as_posix()})
-                    number += 1
+        for number, row in enumerate(_rows(file, [column, *plain])):
+            path = _image_file(folder, target, number, row.pop(column), file)
+            for name in names.keys() & row.keys():
+                row[name] = class_name(row[name], names[name], name, file)
+            own = {FILE_SPLIT: splits[file]} if splits[file] else {}
+            rows.append({**row, **own, "path": path.relative_to(folder).as_posix()})
     return pd.DataFrame(rows)
 
 

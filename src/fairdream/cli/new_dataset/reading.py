@@ -6,21 +6,18 @@ caller writes a table of FairDream's own.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairdream.cli.new_dataset.columns import MOST_VALUES
 from fairdream.cli.new_dataset.parquet import class_name, class_names
-from fairdream.data.index import as_text, read_table
 from fairdream.data.listing import suffix_of
+from fairdream.data.table_files import SEPARATORS, as_text, header_of, read_table
 from fairdream.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass
@@ -57,12 +54,11 @@ def read(file: Path) -> Read:
     Raises
     ------
     UserError
-        When it cannot be read, or not without a doubt: two columns of one name, rows wider than the header, another
-        mark between the cells.
+        When it cannot be read, or not without a doubt (`fairdream.data.table_files`), or has two columns of one name.
     """
     raw = read_table(file)
     if suffix_of(file.name) in SEPARATORS:
-        _check_text(file, raw)
+        _check_doubled(file, header_of(file))
     _check_doubled(file, list(raw.columns))
     nested = [name for name in raw if raw[name].map(_is_nested).any()]
     original = raw.drop(columns=nested).apply(as_text)
@@ -103,27 +99,6 @@ def _name_classes(found: Read) -> None:
 
 def _is_nested(value: Any) -> bool:
     return isinstance(value, (bytes, dict, list, tuple)) or (hasattr(value, "shape") and value.shape != ())
-
-
-def _check_text(file: Path, raw: pd.DataFrame) -> None:
-    """Stop where a text table is not what pandas takes it for."""
-    import pandas as pd
-
-    separator = SEPARATORS[suffix_of(file.name)]
-    with file.open(encoding="utf-8-sig", newline="") as lines:
-        header = next(csv.reader(lines, delimiter=separator), [])
-    first = separator.join(header)
-    if first.lower().startswith("sep="):
-        raise UserError(f"{file}: its first line is {first!r}, which Excel alone understands; save it without")
-    if len(header) == 1 and (other := next((mark for mark in ";\t|," if mark != separator and mark in first), None)):
-        ought = "tabs" if separator == "\t" else "commas"
-        raise UserError(f"{file}: it has one column, {first!r}, as it is written with {other!r}; save it with {ought}")
-    _check_doubled(file, header)
-    if not isinstance(raw.index, pd.RangeIndex):
-        raise UserError(
-            f"{file}: its rows have more cells than its first line has names ({', '.join(header)}); name each column, "
-            "or remove the marks at the ends of the rows"
-        )
 
 
 def _strip(table: pd.DataFrame) -> None:

@@ -211,8 +211,10 @@ def _missing(
         values["missing_attribute"] = "drop"
         notes.append(f"{told} and are left out")
         return
-    values["attribute_values"]["unknown"] = ""
-    notes.append(f"{told} and are groups of their own, `unknown`")
+    names = values["attribute_values"]
+    own = next((name for name in ("unknown", "not_given") if name not in names), f"unknown_{len(names) + 1}")
+    names[own] = ""
+    notes.append(f"{told} and are groups of their own, `{own}`")
 
 
 def _held_out(
