@@ -10,5 +10,5 @@ run(
     csv=snakemake.output.csv,
     markdown=snakemake.output.markdown,
     latex=snakemake.output.latex,
-    mark_all_rows=snakemake.params.cfg["mark_all_rows"],
+    **snakemake.params.cfg,
 )

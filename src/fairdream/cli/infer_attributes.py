@@ -19,7 +19,7 @@ from fairdream.cli.new_dataset.layouts import INFERRED_TABLE
 from fairdream.cli.run_snakemake import snakemake
 from fairdream.config.root import Config, load_config, validate_config
 from fairdream.data.groups import ORIGINAL, group_name
-from fairdream.data.infer import LIKE
+from fairdream.data.infer import LIKE, WAYS
 from fairdream.errors import UserError
 from fairdream.methods import method_of
 from fairdream.planning import inference, plan, preflight
@@ -33,7 +33,6 @@ HEADER = """\
 # {name} with an inferred attribute ({way}): written by `fairdream infer-attributes` of {files}, yours to edit.
 # The attribute is not true, but inferred: see {page}.
 """
-NAMES = {inference.WORDS: "CLIP zero-shot words", inference.XRM: "XRM"}
 
 
 def show(run: runs.Run, way: str | None, dataset: str | None) -> None:
@@ -62,7 +61,7 @@ def _dataset(config: Config, run: runs.Run, dataset: str | None) -> str:
     if dataset not in config.datasets:
         told = "several data sets" if dataset is None else f"no data set {dataset}"
         raise UserError(f"{run.words} has {told}: choose --dataset of {', '.join(config.datasets)}")
-    if config.datasets[dataset].confidence is not None:
+    if config.datasets[dataset].inferred is not None:
         raise UserError(
             f"datasets.{dataset}: its attribute is inferred already; to infer it anew, name the configuration that "
             "this one was made of"
@@ -113,7 +112,7 @@ def write(run: runs.Run, config: Config, dataset: str, way: str) -> str:
         plain["methods"] = _without_words(validate_config(plain, target), dataset)
     _bring_embeddings(config.results, plain["results"])
     text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
-    header = HEADER.format(name=dataset, way=NAMES[way], files=", ".join(run.configfiles), page=folder / "inferred")
+    header = HEADER.format(name=dataset, way=WAYS[way], files=", ".join(run.configfiles), page=folder / "inferred")
     if target.exists() and target.read_text(encoding="utf-8") != header + text:
         print(f"The configuration that was there is now {target.replace(target.with_suffix('.yaml.old'))}")
     write_text(target, header + text)
@@ -147,14 +146,18 @@ def configured(
     own = plain["datasets"][dataset]
     own["tables"] = [{**table, "attribute": None, "split": None} for table in own["tables"]]
     own["tables"].append({"file": file, "path": "path", "label": None, "attribute": "attribute", "split": "split"})
-    own["origin"] = f"{own['origin'].strip()}; attributes inferred by {NAMES[way]}"
+    own["origin"] = f"{own['origin'].strip()}; attributes inferred by {WAYS[way]}"
     for key in ("attribute_values", "split_values", "held_out", "splits"):
         own.pop(key, None)
     train = rows[rows["split"] == "train"]
     means = train.groupby(["label", "attribute"])["confidence"].agg(["size", "mean"])
     pairs = [(label, value) for label in own["labels"] for value in values]
     own["train_counts"] = {group_name(*pair): int(means["size"].get(pair, 0)) for pair in pairs}
-    own["confidence"] = {group_name(*pair): round(float(means["mean"].get(pair, 0.0)), 4) for pair in pairs}
+    own["inferred"] = {
+        "by": way,
+        "true_test": bool((rows.loc[rows["split"] == "test", "source"] == "given").any()),
+        "confidence": {group_name(*pair): round(float(means["mean"].get(pair, 0.0)), 4) for pair in pairs},
+    }
     words = (own.pop("inference", None) or {}).get("words")
     if way == inference.WORDS:
         own["attributes"] = {value: words[value][0] for value in words} if words else own["attributes"]

@@ -127,6 +127,17 @@ class Inference(Section):
     )
 
 
+class Inferred(Section):
+    """What `fairdream infer-attributes` says of the attribute that it inferred; see its page."""
+
+    by: Literal["words", "xrm"] = Field(description="CLIP zero-shot with words, or XRM.")
+    true_test: bool = Field(description="Whether the test images keep a true attribute.")
+    confidence: dict[str, Fraction] = Field(
+        description="Mean confidence in the attribute of each group's training images. Where it makes them worth fewer "
+        "than `swap.min_images_for_own_model`, the group is swapped."
+    )
+
+
 class Dataset(Source):
     """One biased data set, with the names its prompts use."""
 
@@ -141,11 +152,7 @@ class Dataset(Source):
     download: Download | None = Field(None, description="Where `snakemake … fetch_data` gets it.")
     splits: list[OwnSplit] = Field(default_factory=list, description="Training sets of your own for some biases.")
     inference: Inference = Field(default_factory=Inference, description="How an attribute is inferred.")
-    confidence: dict[str, Fraction] | None = Field(
-        None,
-        description="Mean confidence in the inferred attribute of each group's training images. Where it makes them "
-        "worth fewer than `swap.min_images_for_own_model`, the group is swapped.",
-    )
+    inferred: Inferred | None = Field(None, description="Of an attribute that was inferred: how, and how surely.")
 
     def split_at(self, bias: str) -> OwnSplit | None:
         """Return the data set's own training set of a bias, if there is one."""
@@ -167,8 +174,8 @@ class Dataset(Source):
                     f"train_counts must have exactly the groups {', '.join(sorted(groups))}; "
                     f"lacking or too many: {', '.join(sorted(wrong))}"
                 )
-        if self.confidence is not None and set(self.confidence) != groups:
-            raise ValueError(f"confidence must have exactly the groups {', '.join(sorted(groups))}")
+        if self.inferred is not None and set(self.inferred.confidence) != groups:
+            raise ValueError(f"inferred.confidence must have exactly the groups {', '.join(sorted(groups))}")
         for where in places:
             for label in self.labels:
                 if not any(where.train_counts[f"{label}-{attribute}"] for attribute in self.attributes):

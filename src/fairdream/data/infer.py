@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+WAYS = {"words": "CLIP zero-shot with words", "xrm": "XRM, from class labels alone"}
 LIKE = "like_"  # before a class's name: what its images look like by the shortcut
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fairdream.config.base import Section
 from fairdream.data.groups import group_name
 from fairdream.data.image_grid import Frame, draw_sheet
+from fairdream.data.infer import WAYS
 from fairdream.runtime.files import write_text
 from fairdream.runtime.job import LOGGER
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 SHOWN = 12  # images in a row of the sheet
 SPLITS = ("train", "validation", "test")
-METHODS = {"words": "CLIP zero-shot with words", "xrm": "XRM, from class labels alone"}
 
 
 class ReportJob(Section):
@@ -48,7 +48,7 @@ def inference_report(table: str, facts: str, index: str, markdown: str, figure: 
     rows = pd.read_csv(table, dtype={"id": str, "label": str, "attribute": str}, keep_default_na=False)
     known = pd.read_parquet(index, columns=["id", "attribute", "folder", "path"]).set_index("id").loc[rows["id"]]
     lines = [
-        f"# {config.dataset}: attribute inferred by {METHODS[config.way]}\n",
+        f"# {config.dataset}: attribute inferred by {WAYS[config.way]}\n",
         "What is inferred is not what is true. Look at the sheet of the surest and the least sure images first.\n",
         *_groups(rows, config),
         *_flips(json.loads(Path(facts).read_text(encoding="utf-8"))),
@@ -58,7 +58,7 @@ def inference_report(table: str, facts: str, index: str, markdown: str, figure: 
     write_text(markdown, text)
     LOGGER.info("%s", text)
     rows["file"] = [Path(folder, path) for folder, path in zip(known["folder"], known["path"], strict=True)]
-    draw_sheet(list(_sheet(rows, config)), f"{config.dataset}: {METHODS[config.way]}", figure)
+    draw_sheet(list(_sheet(rows, config)), f"{config.dataset}: {WAYS[config.way]}", figure)
 
 
 def _groups(rows: pd.DataFrame, config: ReportJob) -> list[str]:

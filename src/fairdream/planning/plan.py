@@ -81,7 +81,8 @@ def number_of_clusters(config: Config, dataset: str, method: str) -> int:
 
 def swapped_groups(config: Config, dataset: str, bias: str) -> list[str]:
     """Return the groups without an adapter of their own at this bias; an inferred one counts by its confidence."""
-    original, sure = config.datasets[dataset].train_counts, config.datasets[dataset].confidence or {}
+    original, inferred = config.datasets[dataset].train_counts, config.datasets[dataset].inferred
+    sure = inferred.confidence if inferred else {}
     severe = bias != ORIGINAL and float(bias) >= config.swap.from_ratio
     counts, aligned = training_counts(config, dataset, bias), aligned_groups(original).values()
     least = config.swap.min_images_for_own_model

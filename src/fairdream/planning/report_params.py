@@ -6,6 +6,7 @@ from typing import Any
 
 from fairdream.config.root import Config
 from fairdream.data.audit_page import title_of
+from fairdream.data.infer import WAYS
 from fairdream.methods import method_of
 from fairdream.planning import inference, plan
 from fairdream.planning.method_requirements import advice
@@ -17,8 +18,15 @@ ADAPTERS = {None: "no adapter", "group": "one adapter per group", "cluster": "on
 
 
 def tabulate(config: Config) -> Values:
-    """Return how tables are marked."""
-    return config.tables.model_dump()
+    """Return how tables are marked, and what they say of inferred attributes."""
+    notes = [
+        f"{name}: the attributes were inferred by {WAYS[own.inferred.by]}, "
+        + ("but for the test's" if own.inferred.true_test else "the test's too, so these groups are not the true ones")
+        for name, own in config.datasets.items()
+        if own.inferred
+    ]
+    # only where there is one: no other table is written anew
+    return config.tables.model_dump() | ({"notes": notes} if notes else {})
 
 
 def benchmarks(config: Config) -> Values:
@@ -74,7 +82,7 @@ def inference_report(config: Config, dataset: str, way: str) -> Values:
         "dataset": dataset,
         "labels": sorted(own.labels),
         "min_images": config.swap.min_images_for_own_model,
-        "true_values": sorted(own.attributes) if own.confidence is None else [],
+        "true_values": sorted(own.attributes) if own.inferred is None else [],
         "values": inference.values(config, dataset, way),
         "way": way,
     }

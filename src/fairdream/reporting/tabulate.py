@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fairdream.data.groups import ORIGINAL
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def tabulate(metrics: list[str], csv: str, markdown: str, latex: str, mark_all_rows: bool) -> None:
+def tabulate(
+    metrics: list[str], csv: str, markdown: str, latex: str, mark_all_rows: bool, notes: Sequence[str] = ()
+) -> None:
     """Write a table from the metrics of all its classifiers.
 
     The seeds vary the classifier only; the standard deviation is the population's over them, as NumPy's default. A row
@@ -24,11 +26,13 @@ def tabulate(metrics: list[str], csv: str, markdown: str, latex: str, mark_all_r
     ----------
     mark_all_rows
         Mark best and second among all rows instead of among those with synthetic data, as the paper does.
+    notes
+        What is said below the table of the data sets, each without a full stop.
     """
     table = summary(metrics)
     with atomic(csv) as path:
         table.to_csv(path, index=False, float_format="%.4f", lineterminator="\n")
-    lost = untested(metrics)
+    lost = [*(f"{note}." for note in notes), *untested(metrics)]
     write_text(markdown, render_markdown(table, mark_all_rows) + "".join(f"\n**{told}**\n" for told in lost))
     write_text(latex, render_latex(table, mark_all_rows) + "".join(f"% {told}\n" for told in lost))
 

@@ -9,6 +9,7 @@ from own_data import GROUPS, ROWS, indexed, main, refused, table
 from fairdream.cli import infer_attributes, runs
 from fairdream.config.root import load_config
 from fairdream.errors import UserError
+from fairdream.planning import report_params
 
 WORDS = ("--attribute-words", "ground=on grass,on a meadow", "--attribute-words", "in snow")
 
@@ -70,7 +71,7 @@ def test_what_words_tell_becomes_a_run_whose_index_holds_the_table_against_the_i
     own = config.datasets["pets"]
     assert config.results == "results/pets-words"
     assert own.attributes == {"ground": "on grass", "in_snow": "in snow"}
-    assert own.origin.endswith("; attributes inferred by CLIP zero-shot words")
+    assert own.origin.endswith("; attributes inferred by CLIP zero-shot with words")
     config_file = Path("config/pets-words.yaml")
     Path("config/again.yaml").write_text(config_file.read_text().replace("  pets:", "  again:"))
     after = indexed(pets, "again").set_index("id")
@@ -78,7 +79,7 @@ def test_what_words_tell_becomes_a_run_whose_index_holds_the_table_against_the_i
     assert (after["split"] == before["split"][after.index]).all(), "the splits stay those that it was inferred with"
     counts = after[after["split"] == "train"].groupby(["label", "attribute"]).size()
     assert own.train_counts["sea_lion-in_snow"] == counts["sea_lion", "in_snow"]
-    assert own.confidence["sea_lion-in_snow"] == 0.75
+    assert own.inferred.confidence["sea_lion-in_snow"] == 0.75
     written = Path(own.folder, "fairdream.words.csv")
     rows = pd.read_csv(written)
     rows[1:].to_csv(written, index=False)
@@ -99,6 +100,10 @@ def test_the_test_keeps_a_true_attribute_that_has_the_same_values(home):
     assert set(rows.loc[~test, "attribute"]) == {"snow"}
     assert set(rows.loc[test, "attribute"]) == {"grass", "snow", "wet_sand"}
     assert set(rows.loc[test, "source"]) == {"given"}
+    config = load_config("config/pets-words.yaml")
+    (note,) = report_params.tabulate(config)["notes"]
+    assert note == "pets: the attributes were inferred by CLIP zero-shot with words, but for the test's"
+    assert "notes" not in report_params.tabulate(load_config("config/pets.yaml"))
 
 
 def test_xrm_has_no_words_so_nothing_is_drawn_by_any(pets):
@@ -122,6 +127,7 @@ def test_where_each_group_has_images_xrm_keeps_the_rows_with_adapters_of_their_o
     }
     rows = pd.DataFrame([(*group.split("-"), "train", 0.9) for group, size in sizes.items() for _ in range(size)])
     rows.columns = ["label", "attribute", "split", "confidence"]
+    rows["source"] = "xrm"
     plain = infer_attributes.configured(
         runs.values_of(run_of("pets")), "pets", "xrm", "table.csv", rows, ["like_cat", "like_dog", "like_sea_lion"]
     )
@@ -130,7 +136,7 @@ def test_where_each_group_has_images_xrm_keeps_the_rows_with_adapters_of_their_o
         method for method in config.methods if method not in ("ffr", "vanilla")
     ]
     unsure = {group: 0.1 for group in sizes}
-    plain["datasets"]["pets"]["confidence"] = unsure
+    plain["datasets"]["pets"]["inferred"]["confidence"] = unsure
     found = infer_attributes.validate_config(plain)
     assert infer_attributes._without_words(found, "pets") == ["erm", "gdro", "self"]
 

@@ -63,6 +63,14 @@ WRONG = [
     ("datasets.waterbirds.tables", [{"file": "a.csv", "split": None}], ["split", "exactly one table"]),
     ("datasets.waterbirds.labels", {"only": "one"}, ["at least 2"]),
     ("datasets.waterbirds.labels.water-bird", "x", ["water-bird"]),
+    ("datasets.waterbirds.attributes", {"land": "on land"}, ["two or more", "`unknown` alone"]),
+    ("datasets.waterbirds.inference", {"words": {"land": ["on land"]}}, ["at least 2"]),
+    ("datasets.waterbirds.inference", {"templates": ["a {token}"]}, ["{token}", "{attribute}"]),
+    (
+        "datasets.waterbirds.inferred",
+        {"by": "xrm", "true_test": False, "confidence": {"landbird-land": 0.5}},
+        ["inferred.confidence", "waterbird-land"],
+    ),
     ("select", 5, ["5"]),
 ]
 

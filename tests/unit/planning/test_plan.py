@@ -288,10 +288,8 @@ def test_a_group_whose_inferred_attribute_is_too_unsure_is_swapped():
     def edit(raw):
         counts = raw["datasets"]["waterdigits"]["train_counts"]
         raw["swap"]["min_images_for_own_model"] = 10
-        raw["datasets"]["waterdigits"]["confidence"] = dict.fromkeys(counts, 1.0) | {
-            "even-water": 0.39,
-            "even-land": 0.0,
-        }
+        sure = dict.fromkeys(counts, 1.0) | {"even-water": 0.39, "even-land": 0.0}
+        raw["datasets"]["waterdigits"]["inferred"] = {"by": "words", "true_test": True, "confidence": sure}
 
     # 25 x 0.39 is less than 10; an aligned group is what others are drawn from
     assert plan.swapped_groups(changed(edit), "waterdigits", "original") == ["even-water"]

@@ -37,9 +37,9 @@ def metrics(tmp_path):
     return paths
 
 
-def run(tmp_path, metrics, mark_all_rows=False):
+def run(tmp_path, metrics, mark_all_rows=False, **values):
     files = [tmp_path / f"table1.{ending}" for ending in ("csv", "md", "tex")]
-    tabulate(metrics, *map(str, files), mark_all_rows)
+    tabulate(metrics, *map(str, files), mark_all_rows, **values)
     return [file.read_text() for file in files]
 
 
@@ -69,6 +69,12 @@ def test_average_rows_are_means_of_means_for_methods_with_every_bias(tmp_path, m
     assert list(rows.index) == ["erm", "vanilla", "lora", "dreambooth"]
     assert rows.loc["erm", "wga_mean"] == pytest.approx((92 + 3) / 2)
     assert rows[["wga_std", "aga_std", "weighted_std"]].isna().all(axis=None)
+
+
+def test_what_is_to_be_known_of_the_attributes_stands_below_the_table(tmp_path, metrics):
+    _, markdown, latex = run(tmp_path, metrics, notes=["faces: the attributes were inferred"])
+    assert markdown.endswith("\n**faces: the attributes were inferred.**\n")
+    assert latex.endswith("% faces: the attributes were inferred.\n")
 
 
 def test_a_group_without_a_test_image_is_named_below_the_table(tmp_path, metrics):
