@@ -246,5 +246,6 @@ def _hsfm(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, see
     generator = np.random.default_rng(seed_of("hsfm", seed))
     pool, checked = (held_out[half] for half in dfr.halves(classes[held_out], generator))
     support = train[dfr.balanced_subset(classes[train], generator, config.images)]
-    images = (images_at(features, rows, positions) for positions in (support, pool, checked))
-    replace_weights(head, *hsfm.fit(head.weight.double(), head.bias.double(), *images, config))
+    images = [images_at(features, rows, positions) for positions in (support, pool, checked)]
+    layer = hsfm.fit(head.weight.double(), head.bias.double(), images[0], images[1], images[2], config)
+    replace_weights(head, *layer)

@@ -30,7 +30,7 @@ def features_of(
     chosen = pd.read_parquet(selected)
     chosen = chosen.iloc[dfr.balanced_subset(chosen["group"].to_numpy(str), generator, count)]
     # shard by shard, of which few images are kept
-    pngs = {}
+    pngs: dict[str, bytes] = {}
     for shard, rows in chosen["id"].groupby(chosen["shard"], sort=False):
         of_shard = read_pngs(str(shard))
         pngs |= {name: of_shard[name] for name in rows}
