@@ -23,8 +23,8 @@ from fairdream.errors import UserError
 # JPEG has many names: .jfif is what a browser saves, .mpo what a camera with two lenses does.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".parquet"})
-# In lower case, besides names that begin with a dot: of macOS, Windows and Linux, and of storage systems that keep recycle
-# bins, snapshots and small copies (Synology, QNAP, NetApp).
+# In lower case, besides names that begin with a dot: of macOS, Windows and Linux, and of storage systems (Synology,
+# QNAP, NetApp), which keep recycle bins, snapshots and small copies.
 LEFTOVERS = {
     "__macosx",
     "@eadir",
