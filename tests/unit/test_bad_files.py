@@ -764,6 +764,12 @@ def picture(folder: Path, name: bytes = b"a.png") -> str:
     return written(folder / os.fsdecode(name), encode_png(noise()))
 
 
+def dark(folder: Path) -> str:
+    """Write an image of 16 bits with values of twelve."""
+    Image.fromarray(np.full((8, 8), 4000, np.uint16)).save(folder / "dark.png")
+    return str(folder / "dark.png")
+
+
 command("a model that is not there", lambda f: ["predict", str(f / "model"), "a.png"], "no classifier there", "model")
 command(
     "a model that is none",
@@ -786,6 +792,14 @@ command(
     "cannot identify image file",
     "b.png",
     "a.png,",
+)
+command(
+    "twelve bits in sixteen",
+    lambda f: ["predict", classifier_file(f), picture(f), dark(f)],
+    "so they are nearly black",
+    "1 image(s) of 16 bits use the lower 12 alone, first ",
+    "dark.png, whose largest value is 4000",
+    status=0,
 )
 command(
     "an image whose name is not UTF-8",

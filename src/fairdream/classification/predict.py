@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fairdream.classification import classifier
 from fairdream.classification.truth import USUAL, Columns, group_accuracies, images_of, match, place
+from fairdream.data import bit_depth
 from fairdream.data.images import open_rgb
 from fairdream.data.listing import is_utf8, list_files
 from fairdream.errors import UserError
@@ -131,6 +132,9 @@ def main(
         if truth and paths:
             rows, left_out = match(paths, load(Path(model))[1], truth, columns)
         table, broken = predict(model, paths)
+        dark = ((path, value) for path in paths if (value := bit_depth.brightest_of_dark(path)))
+        if told := bit_depth.told(dark):
+            print(told, file=sys.stderr)
         table.to_csv(target, index=False, float_format="%.6f", lineterminator="\n")
     for reason in broken.values():
         print(reason, file=sys.stderr)

@@ -28,6 +28,7 @@ WHY = {
     "Updated input files": "newer input",
     "Set of input files has changed since last execution": "other inputs",
 }
+PARAMS = "Params have changed since last execution: "
 TARGETS = (
     "all",
     "audit_data",
@@ -125,16 +126,11 @@ def jobs_of(listener: Listener, groups: Mapping[str, str]) -> list[Job]:
 
 def why(reason: str) -> list[str]:
     """Return what made a job stale, in plain words: of changed params the keys and values, code by that name."""
-    words = []
-    for part in reason.split("; "):
-        name, _, rest = part.partition(": ")
-        if name == FOLLOWS:
-            continue
-        if name == "Params have changed since last execution":
-            words += _changes(rest)
-        else:
-            words.append(WHY.get(name, name))
-    return words or ["follows"]
+    # first: there may be a semicolon in a value; no reason follows, as software environments are no trigger of ours
+    others, changed, params = reason.partition(PARAMS)
+    names = [part.partition(": ")[0] for part in others.removesuffix("; ").split("; ")]
+    words = [WHY.get(name, name) for name in names if name not in ("", FOLLOWS)]
+    return words + (_changes(params) if changed else []) or ["follows"]
 
 
 def _changes(text: str) -> list[str]:

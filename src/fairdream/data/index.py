@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairdream.config.datasets import Source, Table
+from fairdream.data import bit_depth
 from fairdream.data.groups import group_name
 from fairdream.data.holdout import hold_out
 from fairdream.data.images import open_rgb
@@ -177,15 +178,19 @@ def _why_missing(folder: str, name: str) -> str:
 
 
 def _open_all(paths: list[Path]) -> None:
-    def problem(path: Path) -> str | None:
+    def look(path: Path) -> tuple[str | None, int | None]:
         try:
             open_rgb(path)  # as every later stage does
         except UserError as error:
-            return str(error)
-        return None
+            return str(error), None
+        return None, bit_depth.brightest_of_dark(path)
 
     # decoding releases the interpreter's lock
-    problems = [text for text in prefetch(problem, paths, workers=8, depth=256) if text]
+    looked = list(prefetch(look, paths, workers=8, depth=256))
+    dark = [(path, value) for path, (_, value) in zip(paths, looked, strict=True) if value]
+    if told := bit_depth.told(dark):
+        LOGGER.warning("%s", told)
+    problems = [text for text, _ in looked if text]
     if problems:
         raise UserError(f"{len(problems)} image(s) cannot be opened:\n" + "\n".join(problems[:20]))
 

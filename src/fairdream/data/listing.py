@@ -23,11 +23,17 @@ from fairdream.errors import UserError
 # JPEG has many names: .jfif is what a browser saves, .mpo what a camera with two lenses does.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".parquet"})
-# In lower case, besides names that begin with a dot: of macOS, Synology, Windows and Linux.
+# In lower case, besides names that begin with a dot: of macOS, Windows and Linux, and of storage systems (Synology,
+# QNAP, NetApp), which keep recycle bins, snapshots and small copies.
 LEFTOVERS = {
     "__macosx",
     "@eadir",
+    "@recently-snapshot",
+    "@recycle",
+    "@tmp",
     "#recycle",
+    "#snapshot",
+    "~snapshot",
     "$recycle.bin",
     "desktop.ini",
     "ehthumbs.db",

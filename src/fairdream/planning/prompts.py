@@ -5,9 +5,12 @@ What a text encoder makes of them is `fairdream.planning.tokens`' to say; nothin
 
 from __future__ import annotations
 
+import html
 import re
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from fairdream.config.root import Config
 from fairdream.data.groups import label_of
@@ -21,11 +24,22 @@ START_AND_END = 2
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Return the words that CLIP's tokenizer reads: two texts with other words have other tokens.
+    """Return the words that a Stable Diffusion's tokenizer reads: two texts with other words have other tokens."""
+    return tuple(WORDS.findall(unicodedata.normalize("NFC", text).lower()))
 
-    But for character references (``&amp;``) and full-width letters, which open_clip alone reads as plain ones.
+
+def clip_words(text: str) -> tuple[str, ...]:
+    """Return the words that open_clip's tokenizer reads: it cleans a text first, so more texts have the same.
+
+    Ligatures, curled quotes and full-width letters are plain ones to it, and a character reference (``&amp;``) is its
+    character.
     """
-    return tuple(WORDS.findall(text.lower()))
+    # nothing in such a text is cleaned; without ftfy open_clip, which needs it, is not here either
+    if not (text.isascii() and text.isprintable() and "&" not in text) and find_spec("ftfy"):
+        import ftfy
+
+        text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return words(text)
 
 
 def most_tokens(text: str) -> int:
@@ -79,7 +93,7 @@ def check_distinct(config: Config) -> None:
         read: dict[tuple[str, ...], str] = {}
         for group in plan.groups(config, dataset):
             text = stage_params.score(config, dataset, group)["prompt"]
-            other = read.setdefault(words(text), label_of(group))
+            other = read.setdefault(clip_words(text), label_of(group))
             if other != label_of(group):
                 raise UserError(
                     f"datasets.{dataset}.prompts.clip_label: {text!r} is the text of the classes {other} and "

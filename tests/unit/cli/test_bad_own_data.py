@@ -143,6 +143,30 @@ rows(
 )
 parquet("two columns of images", "which column is the image is not certain", "left, right", left=STRUCT, right=STRUCT)
 parquet("lists of images", "is a list of images", "images", images=LIST)
+parquet(
+    "lists of images without a type", "is a list of images", "images", images=([png(0)], pa.large_list(pa.binary()))
+)
+parquet(
+    "bytes that no decoder opens, beside small copies",
+    "no bytes that an image can be read from",
+    "pets.parquet: image has",
+    "Columns with images: thumbnail",
+    image=(b"an AVIF or DICOM file", pa.binary()),
+    thumbnail=STRUCT,
+)
+parquet(
+    "lists of pixels",
+    "no encoded image",
+    "image has lists of numbers",
+    image=([[0, 1]], pa.list_(pa.list_(pa.uint8()))),
+)
+parquet(
+    "lists of pixels that were asked for",
+    "no encoded image",
+    "images has lists of numbers",
+    options=["--image", "images"],
+    images=([0.5], pa.list_(pa.float32(), 1)),
+)
 parquet("a column without images", "of images (--image", "img", options=["--image", "img"], image=STRUCT)
 parquet(
     "data sets in folders of their own",

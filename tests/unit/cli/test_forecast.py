@@ -191,6 +191,9 @@ def test_reasons_name_the_keys_that_changed():
     now = "{'steps': 5, 'clip': {'name': 'b'}, 'rank': 4},'" + "1" * 64 + "'"
     text = f"Params have changed since last execution: Union of exclusive params: before: {before} now: {now} "
     assert plan.why(text) == ["code", "clip.name a → b", "rank", "steps 3 → 5"]
+    semicolons = text.replace("'a'", "'cats &amp; pets'").replace("'b'", "'cats; pets'")
+    assert plan.why(semicolons) == ["code", "clip.name cats &amp; pets → cats; pets", "rank", "steps 3 → 5"]
+    assert plan.why(f"Updated input files: a; {semicolons}")[:2] == ["newer input", "code"]
     assert plan.why("Missing output files: a, b") == ["not there yet"]
     assert plan.why(f"{FOLLOWS}: a") == ["follows"]
     assert plan.why(f"{FOLLOWS}: a; Updated input files: b") == ["newer input"]

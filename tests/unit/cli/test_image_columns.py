@@ -70,6 +70,14 @@ def test_a_lone_column_of_images_is_taken_whatever_it_is_called_and_told(home, c
     assert "the images are those of the column scan, the only one with any" in capsys.readouterr().out
 
 
+def test_bytes_that_are_no_images_are_passed_over_where_another_column_has_a_usual_name(home, capsys):
+    count = len(with_splits())
+    stored(home, image=pa.array([b"no image"] * count), photo=structs(0))
+    main(["pets"])
+    assert contents(home)[0] == png(0)
+    assert "image has no bytes that an image can be read from, and is not read" in capsys.readouterr().out
+
+
 def test_images_in_plain_binary_columns(home):
     data = pa.array([png(n) for n in range(len(with_splits()))], pa.binary())
     stored(home, sha=pa.array([b"\0" * 8] * len(data), pa.binary()), image=data)

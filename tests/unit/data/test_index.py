@@ -294,6 +294,18 @@ def test_images_without_an_attribute_are_counted_and_stop_the_check_with_the_cho
         assert word in message
 
 
+def test_images_of_sixteen_bits_that_use_fewer_are_counted_in_one_warning(folder, caplog):
+    values = {"a.png": 4095, "b.png": 900, "c.png": 40000, "d.png": 0}
+    for name, value in values.items():
+        Image.fromarray(np.full((8, 8), value, np.uint16)).save(folder / "images" / name)
+    run(folder)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "2 image(s) of 16 bits use the lower 12 alone, first " in warnings[0]
+    assert "a.png, whose largest value is 4095 of 65535" in warnings[0]
+    assert warnings[0].endswith("multiplied by 16")
+
+
 @pytest.mark.parametrize("file", ["metadata.csv", "metadata.parquet"])
 def test_images_without_an_attribute_are_left_out_and_counted_if_the_configuration_says_so(folder, file, caplog):
     values = without_attributes(folder, file)

@@ -78,6 +78,13 @@ LEFTOVERS = {
     "cat/desktop.ini": "desktop.ini",
     ".ipynb_checkpoints/a-checkpoint.png": ".ipynb_checkpoints/",
     "cat/@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg": "@eaDir/",
+    "#recycle/cat/a.png": "#recycle/",
+    "#snapshot/GMT-1/cat/a.png": "#snapshot/",
+    "@Recently-Snapshot/cat/a.png": "@Recently-Snapshot/",
+    "@Recycle/cat/a.png": "@Recycle/",
+    "@tmp/a.png": "@tmp/",
+    "~snapshot/hourly.0/cat/a.png": "~snapshot/",
+    "cat/.snapshot/hourly.0/a.png": ".snapshot/",
     ".hidden.png": ".hidden.png",
     "$RECYCLE.BIN/a.png": "$RECYCLE.BIN/",
 }

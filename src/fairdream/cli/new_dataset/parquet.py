@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 UNPACKED = "unpacked"
-USUAL_IMAGES = ("image", "img", "picture", "photo", "jpg", "png", *USUAL["path"])
+IMAGE_WORDS = ("image", "img", "picture", "photo", "jpg", "png")
+USUAL_IMAGES = (*IMAGE_WORDS, *USUAL["path"])
 
 
 @contextmanager
@@ -78,12 +79,41 @@ def holds_images(file: Path) -> bool:
     return bool(image_columns(file) or _list_columns(file))
 
 
-def _list_columns(file: Path) -> list[str]:
+def _is_list(kind: pa.DataType) -> bool:
     import pyarrow as pa
 
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _list_columns(file: Path) -> list[str]:
+    """Return the columns that hold a list of images each row."""
     return [
-        field.name for field in _schema(file) if pa.types.is_list(field.type) and _holds_images(field.type.value_type)
+        field.name
+        for field in _schema(file)
+        if _is_list(field.type)
+        and (
+            _holds_images(field.type.value_type)
+            or (_is_binary(field.type.value_type) and _begins_with_an_image(file, field.name))
+        )
     ]
+
+
+def _no_images(file: Path) -> dict[str, str]:
+    """Return what columns hold that are called as images are, but whose values are none."""
+    import pyarrow as pa
+
+    images, found = {*image_columns(file), *_list_columns(file)}, {}
+    for field in _schema(file):
+        if field.name.lower().removesuffix("s") in IMAGE_WORDS and field.name not in images:
+            if _is_binary(field.type):
+                found[field.name] = "no bytes that an image can be read from"
+            elif _is_list(field.type):
+                inner = field.type.value_type
+                while _is_list(inner):
+                    inner = inner.value_type
+                numbers = pa.types.is_integer(inner) or pa.types.is_floating(inner)
+                found[field.name] = f"lists{' of numbers' if numbers else ''}, no encoded image"
+    return found
 
 
 def image_columns(file: Path) -> list[str]:
@@ -97,9 +127,12 @@ def image_columns(file: Path) -> list[str]:
 
 def _begins_with_an_image(file: Path, column: str) -> bool:
     for row in _rows(file, [column], at_once=1):
-        if row[column] is not None:
+        content = row[column]
+        if isinstance(content, list):
+            content = content[0] if content else None
+        if content is not None:
             try:
-                open_image(io.BytesIO(row[column])).close()
+                open_image(io.BytesIO(content)).close()
             except Exception:  # a decoder raises whatever strange bytes lead it to
                 return False
             return True
@@ -121,20 +154,30 @@ def choose_image_column(files: Sequence[Path], asked: str | None, notes: list[st
     Raises
     ------
     UserError
-        When several columns hold images and none, or more than one, has a usual name; when each row has a list of them.
+        When several columns hold images and none, or more than one, has a usual name; when each row has a list of them;
+        when the usual one holds something else than images.
     """
     file, schema = files[0], _schema(files[0])
     columns = image_columns(file)
-    lists = _list_columns(file)
+    lists, strange = _list_columns(file), _no_images(file)
+    told = "; ".join(f"{name} has {what}" for name, what in strange.items())
     paths = [field.name for field in schema if _is_text(field.type)]
     if asked is not None:
         if asked in lists:
             raise UserError(f"{file}: each row of {asked} is a list of images; write a table with an image per row")
         if asked not in columns and asked not in paths:
-            raise UserError(f"{file}: no column {asked} of images (--image {asked}); {_listed(columns, paths)}")
+            why = f"{told}. " if asked in strange else f"no column {asked} of images (--image {asked}); "
+            raise UserError(f"{file}: {why}{_listed(columns, paths)}")
         return asked if asked in columns else None
     usual = [name for name in columns if name.lower() in USUAL_IMAGES]
     named = [name for name in paths if name.lower() in USUAL["path"]]
+    if strange and not usual and not named:
+        raise UserError(
+            f"{file}: {told}. Write each image as the bytes of a PNG or JPEG file, or as a file that a column names; "
+            f"or say with --image which column is the image. {_listed(columns, paths)}"
+        )
+    if strange:
+        notes.append(f"{told}, and is not read")
     if not columns:
         if lists and not named:
             raise UserError(f"{file}: each row of {lists[0]} is a list of images; write a table with an image per row")
