@@ -1,6 +1,7 @@
 """Of several columns that could be the image, the usual one is taken, or the message asks; no mask is trained on."""
 
 import io
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -94,6 +95,47 @@ def test_images_in_a_column_of_any_kind_of_bytes_beside_others(home, kind, capsy
     assert found(home) == EXPECTED
     assert contents(home)[0] == png(0)
     assert list(pd.read_csv("data/pets/fairdream.csv")) == ["label", "attribute", "split", "path"]
+
+
+TYPED = {
+    "whole numbers": {"width": pa.array([32] * 99, pa.int32())},
+    "numbers, some null": {"age": pa.array([1.5, None, 3] * 33)},
+    "yes and no, some null": {"seen_twice": pa.array([True, None, False] * 33)},
+    "nothing": {"note": pa.nulls(99)},
+    "days": {"day": pa.array([0] * 99, pa.date32())},
+}
+
+
+@pytest.mark.parametrize("kind", TYPED)
+def test_columns_of_any_type_beside_images_are_text(home, kind):
+    count = len(with_splits())
+    stored(home, image=structs(0), **{name: column.slice(0, count) for name, column in TYPED[kind].items()})
+    main(["pets"])
+    assert found(home) == EXPECTED
+
+
+@pytest.mark.parametrize("name", ["split", "fold", "is_test"])
+def test_numbers_beside_images_that_say_a_split_are_read_or_asked_about_also_where_some_are_null(home, name):
+    code = {"split": ("train", "test"), "fold": (1, 2), "is_test": (False, True)}[name]
+    said = [code[row[3] == "test"] for row in with_splits()]
+    folder = stored(home, image=structs(0))
+    whole = pq.read_table(folder / "pets.parquet").drop_columns(["split"])
+    for own in (said, [None, *said[1:]]):
+        pq.write_table(whole.append_column(name, pa.array(own)), folder / "pets.parquet")
+        if name == "fold" or own[0] is None:
+            assert f"--split {name} --split-values" in refused("pets", "--force")
+        else:
+            main(["pets"])
+            assert Counter(indexed(home)["split"])["test"] == said.count(code[1])
+
+
+def test_numbers_beside_images_are_classes(home):
+    folder = stored(home, image=structs(0))
+    whole = pq.read_table(folder / "pets.parquet")
+    labels = pa.array([row[1] == "cat" for row in with_splits()])
+    pq.write_table(whole.set_column(whole.column_names.index("label"), "label", labels), folder / "pets.parquet")
+    main(["pets"])
+    assert set(indexed(home)["label"]) == {"label_false", "label_true"}
 
 
 def test_an_image_with_much_text_in_plain_bytes_is_one(home):

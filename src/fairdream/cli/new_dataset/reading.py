@@ -68,6 +68,11 @@ def read(file: Path) -> Read:
     found = Read(file, table.set_axis([str(name).strip() for name in table], axis=1), original, [], nested)
     if suffix_of(file.name) == ".parquet":
         _name_classes(found)
+    return as_cells(found)
+
+
+def as_cells(found: Read) -> Read:
+    """Write a table's cells as text, whatever their types, without blanks around them, and without rows of nothing."""
     found.table = found.table.apply(as_text)
     _strip(found.table)
     empty = (found.table == "").all(axis=1)
@@ -75,7 +80,7 @@ def read(file: Path) -> Read:
         found.table = found.table[~empty].reset_index(drop=True)
         found.changes.append(f"without {empty.sum()} row(s) of nothing")
     if found.table.empty:
-        raise UserError(f"{file}: it has no rows")
+        raise UserError(f"{found.file}: it has no rows")
     return found
 
 

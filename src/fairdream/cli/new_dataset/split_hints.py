@@ -29,7 +29,8 @@ def column_hints(values: pd.Series) -> bool:
     words = words_of(str(values.name))
     if NAMES & set(words):
         return True
-    if len(different) == 2 and hints(str(values.name)):  # yes or no, in whatever words
+    # yes or no, in whatever words, though some cells be empty
+    if len(different) > 1 and len(different - {""}) <= 2 and hints(str(values.name)):
         return True
     said = {split for value in different for split in hints(value)}
     return "train" in said and len(said) > 1

@@ -14,7 +14,7 @@ from fairdream.cli.new_dataset.class_folders import read_class_folders
 from fairdream.cli.new_dataset.columns import FILE_SPLIT
 from fairdream.cli.new_dataset.image_paths import choose_path_column, locate
 from fairdream.cli.new_dataset.layouts import is_own
-from fairdream.cli.new_dataset.reading import Read, read
+from fairdream.cli.new_dataset.reading import Read, as_cells, read
 from fairdream.cli.new_dataset.split_words import split_of, split_of_file
 from fairdream.data import listing
 from fairdream.data.listing import Listing
@@ -133,7 +133,7 @@ def _as_one(folder: Path, files: Sequence[Path], image: str | None, notes: list[
         column = parquet.choose_image_column(files, image, notes)
         if column is not None:
             table = parquet.unpack(folder, files, column)
-            return Read(folder, table, path="path", changes=["with the images unpacked"])
+            return as_cells(Read(folder, table, path="path", changes=["with the images unpacked"]))
     if len(files) == 1 and files[0].parent == folder:
         return read(files[0])
     parts, changes = [], []
