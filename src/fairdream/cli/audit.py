@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fairdream.cli.run_snakemake import snakemake
+from fairdream.planning import inference
 from fairdream.runtime import run_snapshot
 
 
@@ -17,3 +18,5 @@ def show(arguments: list[str]) -> None:
         if page.is_file():  # not after a dry run
             print(f"\n{page.read_text(encoding='utf-8')}")
             print(f"This page: {page}; as tables: {page.with_name('audit.csv')}, {page.with_name('audit.bias.csv')}")
+    for caution in inference.without_attribute(config):
+        print(f"\n{caution}")

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairdream.cli import run_snakemake
-from fairdream.planning import params
+from fairdream.planning import inference, params
 from fairdream.planning.cautions import cautions
 from fairdream.planning.dag_timeline import FOLLOWS, Job, expected_of, in_turns, needs_of, only, wall_time
 from fairdream.planning.job_rates import Rates, work
@@ -234,6 +234,7 @@ def show(arguments: list[str]) -> None:
         jobs = jobs_of(listener, (parsed.groups or {}) if cluster else {})
         members = {job.group: parsed.group_components.get(parsed.groups[job.rule], 1) for job in jobs if job.group}
         print(tell(jobs, cluster, int(cores), members))
-        if any(job.rule in ("finetune", "generate") for job in jobs):
-            for caution in cautions(run_snapshot.parsed()):
-                print(f"\n{caution}")
+        own = run_snapshot.parsed()
+        drawn = any(job.rule in ("finetune", "generate") for job in jobs)
+        for caution in inference.without_attribute(own) + (cautions(own) if drawn else []):
+            print(f"\n{caution}")

@@ -22,6 +22,16 @@ def ways(config: Config, dataset: str) -> list[str]:
     return [WORDS, XRM] if words_of(config, dataset) else [XRM]
 
 
+def without_attribute(config: Config) -> list[str]:
+    """Return a sentence for each data set without an attribute: all that is told of it is of its classes alone."""
+    return [
+        f"Caution: no image of {dataset} has an attribute, so its groups are its classes and no bias can be seen. "
+        "`fairdream infer-attributes` infers one, and writes the configuration to go on with."
+        for dataset, own in config.datasets.items()
+        if set(own.attributes) == {UNKNOWN}
+    ]
+
+
 def values(config: Config, dataset: str, way: str) -> list[str]:
     """Return the values that an inferred attribute can have."""
     own = config.datasets[dataset]

@@ -9,7 +9,7 @@ from own_data import GROUPS, ROWS, indexed, main, refused, table
 from fairdream.cli import infer_attributes, runs
 from fairdream.config.root import load_config
 from fairdream.errors import UserError
-from fairdream.planning import report_params
+from fairdream.planning import inference, report_params
 
 WORDS = ("--attribute-words", "ground=on grass,on a meadow", "--attribute-words", "in snow")
 
@@ -49,6 +49,8 @@ def test_data_with_classes_alone_get_a_configuration_that_says_what_is_next(pets
     assert own.inference.words is None
     assert set(own.train_counts) == {"cat-unknown", "dog-unknown", "sea_lion-unknown"}
     assert set(indexed(pets)["attribute"]) == {"unknown"}
+    (caution,) = inference.without_attribute(load_config("config/pets.yaml"))
+    assert "no image of pets has an attribute" in caution
 
 
 def test_words_of_the_values_are_written_down(pets):
@@ -69,6 +71,7 @@ def test_what_words_tell_becomes_a_run_whose_index_holds_the_table_against_the_i
     assert "fairdream run pets-words" in infer(pets, "pets", "words", by_name)
     config = load_config("config/pets-words.yaml")
     own = config.datasets["pets"]
+    assert not inference.without_attribute(config)
     assert config.results == "results/pets-words"
     assert own.attributes == {"ground": "on grass", "in_snow": "in snow"}
     assert own.origin.endswith("; attributes inferred by CLIP zero-shot with words")
