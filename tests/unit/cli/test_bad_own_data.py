@@ -264,6 +264,29 @@ def _(folder: Path) -> Callable:
     return new_dataset(folder)
 
 
+@CASES.add("a split that is a link", "are one file behind links", "test/cat/grass/cg00.png and train/cat/")
+def _(folder: Path) -> Callable:
+    for number, (image, label, attribute) in enumerate(ROWS):
+        write(folder / "data/pets/test" / label / attribute / image, png(number))
+    (folder / "data/pets/train").symlink_to("test")
+    return new_dataset(folder)
+
+
+@CASES.add("a class that is a link to another", "are one file behind links", "cat/grass/cg00.png and kitten/grass/")
+def _(folder: Path) -> Callable:
+    for number, (image, label, attribute) in enumerate(ROWS):
+        write(folder / "data/pets" / label / attribute / image, png(number))
+    (folder / "data/pets/kitten").symlink_to("cat")
+    return new_dataset(folder)
+
+
+@CASES.add("one number as two classes", "are one number", "labels.csv: label: '1.0' and '1'")
+def _(folder: Path) -> Callable:
+    codes = {"cat": "1", "dog": "1.0", "sea-lion": "2"}
+    table(folder, [(name, codes[label], *more) for name, label, *more in with_splits()], files=["labels.csv"])
+    return new_dataset(folder)
+
+
 @CASES.add("a list of a split", "state a split? None is read from there", "data/pets/train.txt", "--split none")
 def _(folder: Path) -> Callable:
     write(table(folder, ROWS, COLUMNS[:3]) / "train.txt", b"")

@@ -339,12 +339,19 @@ def test_tables_that_were_written_carelessly(home):
     assert "'Cat' and 'cat' differ in case or blanks alone" in told(names, *alike)
     blank = [(n, y, "snow " if number == 40 else a) for number, (n, y, a) in enumerate(ROWS)]
     assert "differ in case or blanks alone" in told(names, *blank)
+    numbers = [(n, {"cat": "1", "dog": "1.0"}.get(y, "2"), a) for n, y, a in ROWS]
+    assert "label: '1.0' and '1' are one number; fix the table" in told(names, *numbers)
     assert "label is both label and attribute" in told(names, *ROWS, options=["--attribute", "label"])
     bare = [(n.removesuffix(".png"), y, a) for n, y, a in ROWS]
     shutil.rmtree(home / "data", ignore_errors=True)
     table(home)
     pd.DataFrame(bare, columns=names).to_csv("data/pets/metadata.csv", index=False)
     assert "write the endings into the table" in refused("pets")
+    Path("data/pets/meta").mkdir()
+    pd.DataFrame(ROWS, columns=names).to_csv("data/pets/meta/labels.csv", index=False)
+    told_of = refused("pets", "--table", "meta/labels.csv")
+    assert "cg00.png is not in data/pets/meta or in a folder of it, but data/pets/images/cg00.png is" in told_of
+    assert told_of.endswith("move the table to data/pets")
     pd.DataFrame(ROWS, columns=names).to_csv("data/pets/metadata.csv", index=False, sep=";")
     assert "written with ';'; save it with commas" in refused("pets")
     assert "did you mean --folder data/pets?" in refused("pets", "--folder", "data/pets/metadata.csv")

@@ -27,7 +27,8 @@ def named_values(values: Iterable[str], column: str, role: str, file: Path) -> d
     Raises
     ------
     UserError
-        When there are too few or too many values to be classes, or some differ in case or blanks alone.
+        When there are too few or too many values to be classes, or some differ in case or blanks alone, or
+        as one number is written in two ways.
     """
     different = sorted(set(values) - {""}, key=lambda value: (len(value), value) if value.isdigit() else (0, value))
     if not 2 <= len(different) <= MOST_VALUES:
@@ -38,10 +39,12 @@ def named_values(values: Iterable[str], column: str, role: str, file: Path) -> d
         )
     alike: dict[str, str] = {}
     for value in different:
-        other = alike.setdefault(" ".join(value.casefold().split()), value)
+        number = re.fullmatch(NUMBER, value.strip())
+        other = alike.setdefault(str(float(value)) if number else " ".join(value.casefold().split()), value)
         # letters may be classes
-        if other != value and len(value) > 1:
-            raise UserError(f"{file}: {column}: {other!r} and {value!r} differ in case or blanks alone; fix the table")
+        if other != value and max(len(other), len(value)) > 1:
+            how = "are one number" if number else "differ in case or blanks alone"
+            raise UserError(f"{file}: {column}: {other!r} and {value!r} {how}; fix the table")
     names: dict[str, str] = {}
     for value in different:
         text = f"{column}_{value.lower().replace('-', 'minus')}" if is_code(value) else value

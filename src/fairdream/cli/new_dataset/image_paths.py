@@ -88,7 +88,14 @@ def _found(folder: Path, table: pd.DataFrame) -> dict[str, tuple[Path, ...]]:
     return {}
 
 
-def locate(folder: Path, cells: pd.Series, file: Path, images: str | None = None, split: str | None = None) -> Located:
+def locate(
+    folder: Path,
+    cells: pd.Series,
+    file: Path,
+    images: str | None = None,
+    split: str | None = None,
+    top: Path | None = None,
+) -> Located:
     """Return where the images of a table lie.
 
     Parameters
@@ -101,6 +108,8 @@ def locate(folder: Path, cells: pd.Series, file: Path, images: str | None = None
         The folder in it that paths start from, where that was said.
     split
         Of two folders that both have the images, the one with this split's name is meant.
+    top
+        The data set's folder, where another one is searched: a message names an image that lies there.
 
     Raises
     ------
@@ -136,7 +145,7 @@ def locate(folder: Path, cells: pd.Series, file: Path, images: str | None = None
     elif images is None and (spread := _spread(folder, cleaned, file)):
         base, cleaned = folder, spread
     else:
-        _tell_missing(folder, bases, cleaned, file)
+        _tell_missing(folder, bases, cleaned, file, top)
     other = next((path for path in cleaned if suffix_of(path) not in IMAGE_SUFFIXES), None)
     if other:
         raise UserError(f"{file}: {other}: the names of images end in {', '.join(sorted(IMAGE_SUFFIXES))}")
@@ -203,7 +212,7 @@ def without_rows(folder: Path, paths: Sequence[str], file: Path, notes: list[str
         notes.append(f"{len(lone)} image(s) in {folder} have no row in {where} and are not read, first {lone[0]}")
 
 
-def _tell_missing(folder: Path, bases: list[Path], paths: list[str], file: Path) -> NoReturn:
+def _tell_missing(folder: Path, bases: list[Path], paths: list[str], file: Path, top: Path | None) -> NoReturn:
     first, hint = paths[0], ""
     if bases:
         missing = [path for path, own in zip(paths, as_on_disk(bases[0], paths), strict=True) if own is None]
@@ -212,6 +221,9 @@ def _tell_missing(folder: Path, bases: list[Path], paths: list[str], file: Path)
         hint = "; is it the right column? --image names another"
         if near := next((own for own in list_files(folder).files if Path(own).stem == Path(first).name), None):
             hint = f", but {folder / near} is: write the endings into the table"
+    elsewhere = list_files(top).files if top and top != folder else []
+    if near := next((own for own in elsewhere if f"/{own}".endswith(f"/{first}")), None):
+        hint = f", but {top / near} is: move the table to {top}"
     raise UserError(f"{file}: its image {first} is not in {folder} or in a folder of it{hint}")
 
 

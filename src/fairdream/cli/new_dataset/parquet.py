@@ -174,7 +174,7 @@ def choose_image_column(files: Sequence[Path], asked: str | None, notes: list[st
     if strange and not usual and not named:
         raise UserError(
             f"{file}: {told}. Write each image as the bytes of a PNG or JPEG file, or as a file that a column names; "
-            f"or say with --image which column is the image. {_listed(columns, paths)}"
+            f"or say with --image which column is the image. {_listed(columns, named)}"
         )
     if strange:
         notes.append(f"{told}, and is not read")

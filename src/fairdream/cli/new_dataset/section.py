@@ -12,6 +12,7 @@ from fairdream.cli.new_dataset.column_values import check_labels, is_code, named
 from fairdream.cli.new_dataset.columns import FILE_SPLIT
 from fairdream.cli.new_dataset.image_paths import choose_path_column, locate, without_rows
 from fairdream.cli.new_dataset.layouts import write_table
+from fairdream.cli.new_dataset.links import check_links
 from fairdream.cli.new_dataset.options import Options
 from fairdream.cli.new_dataset.reading import Read
 from fairdream.cli.new_dataset.split_hints import ask_about_files
@@ -57,6 +58,8 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
         top = options.folder if options.folder and options.folder.is_dir() else Path("data", options.name)
         ask_about_files(top if top.is_dir() else folder, found.file, options.table is not None)
     _check_twice(whole, stated, found.file)
+    told = list(zip(found.table[label], found.table[attribute], stated.splits() if stated else whole, strict=True))
+    check_links(folder, whole, told, notes)
     without_rows(folder, whole, found.file, notes)
     if [name.removeprefix("./") for name in found.table[path]] != located.paths:
         found.table[path] = located.paths

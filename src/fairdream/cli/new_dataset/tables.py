@@ -142,7 +142,7 @@ def _as_one(folder: Path, files: Sequence[Path], image: str | None, notes: list[
         home = file.parent
         split = split_of_file(file.stem) or split_of(home.name)
         column = choose_path_column(found.table, image, home, file, notes)
-        located = locate(home, found.table.pop(column), file, split=split)
+        located = locate(home, found.table.pop(column), file, split=split, top=folder)
         up = home.relative_to(folder)
         part = found.table.assign(path=[(up / path).as_posix() for path in located.whole()])
         parts.append(part.assign(**{FILE_SPLIT: split}) if split else part)
