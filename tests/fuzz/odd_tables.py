@@ -18,42 +18,11 @@ ROWS = [
 NAMES = list(ROWS[0])
 
 TEXTS = [
-    *(
-        "",
-        " ",
-        "nan",
-        "None",
-        "NULL",
-        "0",
-        "1",
-        "2",
-        "01",
-        "1.0",
-        "-1",
-        "1e5",
-        "true",
-        "No",
-        "train",
-        "val",
-        "Test ",
-        "fold1",
-    ),
+    *("", " ", "nan", "None", "NULL", "0", "1", "2", "01", "1.0", "-1", "1e5", "true", "No", "train"),
+    *("val", "Test ", "fold1"),
     *("cat", "Cat", "cat ", "dog", "dog_2", "dog~", "unknown", "grass", "snow", "cs0.png", "cg0.png", "images/cg0.png"),
-    *(
-        "a,b",
-        'say "x"',
-        '"',
-        "line\nbreak",
-        "tab\tbed",
-        "é",
-        "e\u0301",
-        "😀",
-        "\u202e",
-        "\0",
-        "\x1b[0m",
-        "\ufeff",
-        "\xa0",
-    ),
+    *("a,b", 'say "x"', '"', "line\nbreak", "tab\tbed", "é", "e\u0301", "😀", "\u202e", "\0", "\x1b[0m"),
+    *("\ufeff", "\xa0"),
     *("../cg0.png", "/etc/passwd", "C:\\data\\cg0.png", "./cg0.png", "a//b.png", ".hidden.png", "~/a.png", ".", "/"),
     *("https://host/a.png", "data:image/png;base64,AA", "=1+1", "{label}", "a: b", "- a", "#", "a" * 300, "a/" * 3000),
 ]
@@ -65,20 +34,8 @@ CELLS = st.sampled_from(TEXTS) | st.sampled_from(VALUES) | st.text(max_size=4)
 SEVERAL = st.lists(CELLS, min_size=1, max_size=4)
 CODES = st.sampled_from([[0, 1, 2], ["0", "1"], [True, False], ["yes", "no"], [1.0, 2.0], ["é", "e\u0301"], ["a", "A"]])
 HEADS = [
-    *NAMES,
-    "Label",
-    "PATH",
-    " label",
-    "y",
-    "image",
-    "file_name",
-    "is_test",
-    "fold",
-    "Unnamed: 0",
-    "",
-    " ",
-    "a\nb",
-    "0",
+    *(*NAMES, "Label", "PATH", " label", "y", "image", "file_name", "is_test", "fold", "Unnamed: 0"),
+    *("", " ", "a\nb", "0"),
 ]
 HEAD = st.sampled_from(HEADS) | st.text(max_size=3)
 ROW, COLUMN = st.integers(0, len(ROWS) - 1), st.integers(0, len(NAMES) - 1)
