@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fairdream.config.base import Count, Folder, GroupSize, Name, Ratio, Section, filled_with
+from fairdream.config.base import Count, Folder, GroupSize, Name, Ratio, Section, Words, filled_with
 
 
 class Table(Section):
@@ -114,8 +114,8 @@ class Dataset(Source):
     """One biased data set, with the names its prompts use."""
 
     origin: str = Field(description="Where to get it; shown when it is missing.")
-    labels: dict[Name, str] = Field(min_length=2, description="Class -> its words in prompts.")
-    attributes: dict[Name, str] = Field(min_length=2, description="Attribute -> its words in prompts.")
+    labels: dict[Name, Words] = Field(min_length=2, description="Class -> its words in prompts.")
+    attributes: dict[Name, Words] = Field(min_length=2, description="Attribute -> its words in prompts.")
     clusters: Count | None = Field(None, description="k of Clustered DreamBooth; none: the paper's rule.")
     prompts: Prompts
     download: Download | None = Field(None, description="Where `snakemake … fetch_data` gets it.")

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from fairdream.config.base import Count, Overridable, Positive, Section
+from fairdream.config.base import Count, Overridable, Positive, Section, Words
 from fairdream.config.names import MethodName
 
 
@@ -30,7 +30,7 @@ class Finetune(FinetuneValues, Overridable):
     """Training of the adapters; `overrides` changes values of single methods."""
 
     BASE: ClassVar = FinetuneValues
-    token: str = Field(min_length=1, description="DreamBooth's [V].")
+    token: Words = Field(min_length=1, description="DreamBooth's [V].")
     overrides: dict[MethodName, dict[str, Any]] = Field(
         default_factory=dict, description="Method -> values that differ for it."
     )

@@ -116,13 +116,8 @@ def locate(
     UserError
         When a cell is no path, or images are missing, or lie in two folders with the same names.
     """
-    paths = cells.tolist()
-    for row, path in enumerate(paths, 2):
-        if not path:
-            raise UserError(f"{file}: row {row}: the cell of its image is empty; fill it in, or remove the row")
-        if reason := why_no_path(path):
-            raise UserError(f"{file}: row {row}: {cells.name}: {reason}")
-    cleaned = _cleaned(folder, paths)
+    _check_cells(cells, file)
+    cleaned = _cleaned(folder, cells.tolist())
     outside = next((path for path in cleaned if ".." in path.split("/")), None)
     if images is not None:
         if not (folder / images).is_dir():
@@ -150,6 +145,14 @@ def locate(
     if other:
         raise UserError(f"{file}: {other}: the names of images end in {', '.join(sorted(IMAGE_SUFFIXES))}")
     return Located("" if base == folder else base.relative_to(folder).as_posix(), cleaned)
+
+
+def _check_cells(cells: pd.Series, file: Path) -> None:
+    for row, path in enumerate(cells, 2):
+        if not path:
+            raise UserError(f"{file}: row {row}: the cell of its image is empty; fill it in, or remove the row")
+        if reason := why_no_path(path):
+            raise UserError(f"{file}: row {row}: {cells.name}: {reason}")
 
 
 def _cleaned(folder: Path, paths: Sequence[str]) -> list[str]:
