@@ -224,9 +224,10 @@ def _tell_missing(folder: Path, bases: list[Path], paths: list[str], file: Path,
         hint = "; is it the right column? --image names another"
         if near := next((own for own in list_files(folder).files if Path(own).stem == Path(first).name), None):
             hint = f", but {folder / near} is: write the endings into the table"
-    elsewhere = list_files(top).files if top and top != folder else []
-    if near := next((own for own in elsewhere if f"/{own}".endswith(f"/{first}")), None):
-        hint = f", but {top / near} is: move the table to {top}"
+    if top and top != folder:
+        elsewhere = [own for own in list_files(top).files if f"/{own}".endswith(f"/{first}")]
+        if elsewhere:
+            hint = f", but {top / elsewhere[0]} is: move the table to {top}"
     raise UserError(f"{file}: its image {first} is not in {folder} or in a folder of it{hint}")
 
 
