@@ -139,6 +139,47 @@ config(
     finetune__overrides={"lora": {"steps": 3}},
 )
 config("a lone brace", "write {{ and }}", "prompts.subject", datasets__waterbirds__prompts__subject="a {token} {")
+NO_WORDS = "write words that a prompt can say"
+config(
+    "a class of no words",
+    NO_WORDS,
+    BIRDS + "labels.landbird: ''",
+    datasets__waterbirds__labels={"landbird": "", "waterbird": "duck"},
+)
+config(
+    "an attribute of no words",
+    NO_WORDS,
+    BIRDS + "attributes.land: ' '",
+    datasets__waterbirds__attributes={"land": " ", "water": "sea"},
+)
+config("a token of nothing", NO_WORDS, "finetune.token: ' '", finetune__token=" ")
+config(
+    "weights of a network that has none",
+    "small_cnn has no pretrained weights",
+    "models.encoder",
+    "weights: null",
+    models__encoder__name="small_cnn",
+)
+
+
+@CASES.add("a hub's cache for a model", "no diffusers model here", "the folder below it that has one: ", "snapshots/0f")
+def _(folder: Path) -> Callable:
+    (folder / "models--sd/snapshots/0f").mkdir(parents=True)
+    (folder / "models--sd/snapshots/0f/model_index.json").write_text("{}")
+    raw = edited(models__diffusion={"id": str(folder / "models--sd")})
+    return lambda: preflight.check(validate_config(raw))
+
+
+@CASES.add(
+    "weights fetched into a model's folder", "is inside the model's own folder", "models.folder: ", "clip/models"
+)
+def _(folder: Path) -> Callable:
+    (folder / "clip").mkdir()
+    clip = {"name": f"local-dir:{folder / 'clip'}"}
+    raw = edited(models__folder=str(folder / "clip/models"), models__clip=clip)
+    return lambda: preflight.check(validate_config(raw))
+
+
 config("a results folder with braces", "a folder needs a name", "results: 'out{1}'", results="out{1}")
 config("a results folder with a line break", "a folder needs a name", "results", results="two\nlines")
 config("an empty folder name", "a folder needs a name", BIRDS + "folder: ''", datasets__waterbirds__folder="")

@@ -52,6 +52,16 @@ def filled_with(*names: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _says_something(text: str) -> str:
+    """Refuse words of nothing: a prompt would name neither class nor attribute."""
+    if not text.strip():
+        raise ValueError("write words that a prompt can say; of what is not there too, such as 'without glasses'")
+    return text
+
+
+Words = Annotated[str, AfterValidator(_says_something)]
+
+
 def _usable(folder: str) -> str:
     """Refuse a folder that Snakemake would read as a pattern, or the system not as it is meant."""
     if not folder.strip() or re.search(r"[{}\x00-\x1f]", folder) or folder.startswith("~"):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from fairdream.config.base import Count, Folder, Fraction, GroupSize, Name, Ratio, Section, filled_with
+from fairdream.config.base import Count, Folder, Fraction, GroupSize, Name, Ratio, Section, Words, filled_with
 
 UNKNOWN = "unknown"  # the one attribute of a data set whose images have a class and nothing else
 
@@ -142,8 +142,8 @@ class Dataset(Source):
     """One biased data set, with the names its prompts use."""
 
     origin: str = Field(description="Where to get it; shown when it is missing.")
-    labels: dict[Name, str] = Field(min_length=2, description="Class -> its words in prompts.")
-    attributes: dict[Name, str] = Field(
+    labels: dict[Name, Words] = Field(min_length=2, description="Class -> its words in prompts.")
+    attributes: dict[Name, Words] = Field(
         min_length=1,
         description="Attribute -> its words in prompts. `unknown` alone where no image has one.",
     )

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from fairdream.config.base import Count, Overridable, Positive, Section
+from fairdream.config.base import Count, Overridable, Positive, Section, Words
 from fairdream.methods import METHODS
 
 
@@ -32,4 +32,4 @@ class Finetune(FinetuneValues, Overridable):
     BASE: ClassVar = FinetuneValues
     KIND: ClassVar = "method"
     NAMES: ClassVar = tuple(METHODS)
-    token: str = Field(min_length=1, description="DreamBooth's [V].")
+    token: Words = Field(min_length=1, description="DreamBooth's [V].")

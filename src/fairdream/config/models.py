@@ -47,6 +47,12 @@ class EncoderModel(Section):
     name: str = Field(description="A torchvision classification model such as `resnet50`, or `small_cnn`.")
     weights: str | None = Field(None, description="torchvision weights such as `IMAGENET1K_V1`; none: random.")
 
+    @model_validator(mode="after")
+    def _there_are_weights(self) -> Self:
+        if self.name == "small_cnn" and self.weights is not None:
+            raise ValueError(f"small_cnn has no pretrained weights, so none called {self.weights}; write weights: null")
+        return self
+
 
 class Models(Section):
     """The three networks that a run starts from."""

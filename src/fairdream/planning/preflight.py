@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from fairdream.config import library_names
 from fairdream.config.root import Config
-from fairdream.planning import borrowed_images, noise_schedules, plan, prompts, tokens, validation_images
+from fairdream.planning import borrowed_images, model_folders, noise_schedules, plan, prompts, tokens, validation_images
 
 
 def check(config: Config) -> None:
@@ -22,6 +22,8 @@ def check(config: Config) -> None:
     validation_images.check(config)
     borrowed_images.check(config)
     library_names.check_names(config)
+    model_folders.check(config)
     noise_schedules.check_steps(config)
+    prompts.check_token(config)
     prompts.check_distinct(config)
     tokens.check_lengths(config)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+import string
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
@@ -99,6 +100,32 @@ def check_distinct(config: Config) -> None:
                     f"datasets.{dataset}.prompts.clip_label: {text!r} is the text of the classes {other} and "
                     f"{label_of(group)} alike, so CLIP-Label cannot score one against the other; put {{label}} into "
                     f"{own.prompts.clip_label!r}, or give the classes other words under labels"
+                )
+
+
+def check_token(config: Config) -> None:
+    """Refuse a token that is learnt under no prompt, or that stands for a class already.
+
+    Raises
+    ------
+    UserError
+        Names the key, the value and the method that learns it.
+    """
+    token = config.finetune.token
+    for dataset, _, method in _drawn(config):
+        own = config.datasets[dataset]
+        if not method_of(method).token:
+            continue
+        if "token" not in {field for _, field, _, _ in string.Formatter().parse(own.prompts.subject)}:
+            raise UserError(
+                f"datasets.{dataset}.prompts.subject: {method} learns finetune.token by {own.prompts.subject!r}, which "
+                "has none; put {token} into it, before {label} for instance"
+            )
+        for words_of in (*own.labels.values(), *own.attributes.values()):
+            if words(words_of) == words(token):
+                raise UserError(
+                    f"finetune.token: {token!r} is what datasets.{dataset} calls a class or an attribute, and {method} "
+                    "would learn the images of every group under it; take a rare word such as sks"
                 )
 
 

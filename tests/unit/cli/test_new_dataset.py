@@ -336,9 +336,11 @@ def test_tables_that_were_written_carelessly(home):
 
     names = ("path", "label", "attribute")
     alike = [(n, "Cat" if number == 3 else y, a) for number, (n, y, a) in enumerate(ROWS)]
-    assert "'Cat' and 'cat' differ in case or blanks alone" in told(names, *alike)
+    assert "'Cat' and 'cat' differ in case, blanks or Unicode form alone" in told(names, *alike)
     blank = [(n, y, "snow " if number == 40 else a) for number, (n, y, a) in enumerate(ROWS)]
-    assert "differ in case or blanks alone" in told(names, *blank)
+    assert "differ in case, blanks or Unicode form alone" in told(names, *blank)
+    forms = [(n, {"cat": "caf\u00e9", "dog": "cafe\u0301"}.get(y, y), a) for n, y, a in ROWS]
+    assert "differ in case, blanks or Unicode form alone" in told(names, *forms)
     numbers = [(n, {"cat": "1", "dog": "1.0"}.get(y, "2"), a) for n, y, a in ROWS]
     assert "label: '1.0' and '1' are one number; fix the table" in told(names, *numbers)
     assert "label is both label and attribute" in told(names, *ROWS, options=["--attribute", "label"])

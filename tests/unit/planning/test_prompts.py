@@ -33,6 +33,7 @@ def config(methods: tuple[str, ...] = (), **values: Any) -> Config:
     birds = raw["datasets"]["waterbirds"]
     raw["methods"] = list(methods) or raw["methods"]
     raw["finetune"]["token"] = values.pop("token", "sks")
+    raw["ablations"]["method"] = values.pop("ablated", raw["ablations"]["method"])
     for key, value in values.items():
         (birds if key in ("labels", "attributes") else birds["prompts"])[key] = value
     return validate_config(raw)
@@ -265,6 +266,20 @@ def test_adapters_of_their_own_tell_groups_apart():
     preflight.check(config(("lora",), group="photo of a {label}", swapped="photo of a {label}"))
     with pytest.raises(UserError, match=r"landbird-land and landbird-water of lora"):
         preflight.check(config(("lora",), group="photo of a {label}", swapped="photo of a {label}", negative=" "))
+
+
+def test_a_token_is_learnt_under_a_prompt_that_has_it():
+    for subject in ("photo of a {label}", "photo of a {{token}} {label}"):
+        with pytest.raises(UserError, match=r"prompts\.subject: dreambooth learns .* put \{token\} into it"):
+            preflight.check(config(("dreambooth",), subject=subject))
+        preflight.check(config(("lora",), ablated="lora", subject=subject))
+
+
+def test_a_token_is_no_word_of_a_class_or_an_attribute():
+    for token in ("Waterbird", "land"):
+        with pytest.raises(UserError, match=rf"finetune\.token: '{token}' is what datasets\.waterbirds calls a class"):
+            preflight.check(config(("dreambooth",), token=token))
+        preflight.check(config(("lora",), ablated="lora", token=token))
 
 
 def test_clip_label_must_tell_classes_apart_and_need_not_tell_attributes():

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairdream.cli.new_dataset.columns import MOST_VALUES
+from fairdream.data.listing import one_form
 from fairdream.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,8 +29,8 @@ def named_values(values: Iterable[str], column: str, role: str, file: Path) -> d
     Raises
     ------
     UserError
-        When there are too few or too many values to be classes, or some differ in case or blanks alone, or
-        as one number is written in two ways.
+        When there are too few or too many values to be classes, or some differ in case, blanks or Unicode form
+        alone, or as one number is written in two ways.
     """
     different = sorted(set(values) - {""}, key=lambda value: (len(value), value) if value.isdigit() else (0, value))
     if not 2 <= len(different) <= MOST_VALUES:
@@ -40,10 +42,12 @@ def named_values(values: Iterable[str], column: str, role: str, file: Path) -> d
     alike: dict[str, str] = {}
     for value in different:
         number = re.fullmatch(NUMBER, value.strip())
-        other = alike.setdefault(str(float(value)) if number else " ".join(value.casefold().split()), value)
+        other = alike.setdefault(
+            str(Fraction(value)) if number else " ".join(one_form(value).casefold().split()), value
+        )
         # letters may be classes
         if other != value and max(len(other), len(value)) > 1:
-            how = "are one number" if number else "differ in case or blanks alone"
+            how = "are one number" if number else "differ in case, blanks or Unicode form alone"
             raise UserError(f"{file}: {column}: {other!r} and {value!r} {how}; fix the table")
     names: dict[str, str] = {}
     for value in different:

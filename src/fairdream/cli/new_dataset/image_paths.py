@@ -116,13 +116,8 @@ def locate(
     UserError
         When a cell is no path, or images are missing, or lie in two folders with the same names.
     """
-    paths = cells.tolist()
-    for row, path in enumerate(paths, 2):
-        if not path:
-            raise UserError(f"{file}: row {row}: the cell of its image is empty; fill it in, or remove the row")
-        if reason := why_no_path(path):
-            raise UserError(f"{file}: row {row}: {cells.name}: {reason}")
-    cleaned = _cleaned(folder, paths)
+    _check_cells(cells, file)
+    cleaned = _cleaned(folder, cells.tolist())
     outside = next((path for path in cleaned if ".." in path.split("/")), None)
     if images is not None:
         if not (folder / images).is_dir():
@@ -150,6 +145,14 @@ def locate(
     if other:
         raise UserError(f"{file}: {other}: the names of images end in {', '.join(sorted(IMAGE_SUFFIXES))}")
     return Located("" if base == folder else base.relative_to(folder).as_posix(), cleaned)
+
+
+def _check_cells(cells: pd.Series, file: Path) -> None:
+    for row, path in enumerate(cells, 2):
+        if not path:
+            raise UserError(f"{file}: row {row}: the cell of its image is empty; fill it in, or remove the row")
+        if reason := why_no_path(path):
+            raise UserError(f"{file}: row {row}: {cells.name}: {reason}")
 
 
 def _cleaned(folder: Path, paths: Sequence[str]) -> list[str]:
@@ -221,9 +224,10 @@ def _tell_missing(folder: Path, bases: list[Path], paths: list[str], file: Path,
         hint = "; is it the right column? --image names another"
         if near := next((own for own in list_files(folder).files if Path(own).stem == Path(first).name), None):
             hint = f", but {folder / near} is: write the endings into the table"
-    elsewhere = list_files(top).files if top and top != folder else []
-    if near := next((own for own in elsewhere if f"/{own}".endswith(f"/{first}")), None):
-        hint = f", but {top / near} is: move the table to {top}"
+    if top and top != folder:
+        elsewhere = [own for own in list_files(top).files if f"/{own}".endswith(f"/{first}")]
+        if elsewhere:
+            hint = f", but {top / elsewhere[0]} is: move the table to {top}"
     raise UserError(f"{file}: its image {first} is not in {folder} or in a folder of it{hint}")
 
 
