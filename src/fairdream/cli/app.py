@@ -60,12 +60,7 @@ def _run(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | No
 @click.option("--image", "path", metavar="COLUMN", help="Column of the images.")
 @click.option("--label", metavar="COLUMN", help="Column of the classes.")
 @click.option("--attribute", metavar="COLUMN", help="Column of the attribute; `unknown` where there is none.")
-@click.option(
-    "--attribute-words",
-    multiple=True,
-    metavar="WORDS",
-    help="For each value of an attribute without a column: `on land`, or `land=on land,in a forest`.",
-)
+@click.option("--attribute-words", multiple=True, metavar="WORDS", help="Without a column, of each value: `on land`.")
 @click.option("--split", metavar="COLUMN", help="Column of the split; `none` for a seeded split.")
 @click.option("--split-values", metavar="PAIRS", help="What its values mean: train=0,validation=1,test=2.")
 @click.option("--missing", type=click.Choice(["drop", "group"]), help="What to do with images without an attribute.")
@@ -86,12 +81,11 @@ def new_dataset(**options: Any) -> None:
 
 
 @app.command("infer-attributes")
-@click.option("--by", type=click.Choice(["words", "xrm"]), help="By default words, where any are known; else xrm.")
+@click.option("--by", "way", type=click.Choice(["words", "xrm"]), help="By default words, if any are known; else xrm.")
+@click.option("--words", "stated", multiple=True, metavar="WORDS", help="Of each value: `land=on land,sand`.")
 @click.option("--dataset", help="Needed if the run has several.")
 @of_a_run(targets=False)
-def infer_attributes(
-    words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None, by: str | None, dataset: str | None
-) -> None:
+def infer_attributes(words: tuple[str, ...], configfiles: tuple[str, ...], profile: str | None, **options: Any) -> None:
     """Infer the attribute of images that have a class alone.
 
     words: CLIP tells which of the attribute's words an image is nearest to. xrm: class labels alone tell which images
@@ -100,7 +94,7 @@ def infer_attributes(
     """
     from fairdream.cli.infer_attributes import show
 
-    show(_run(words, configfiles, profile), by, dataset)
+    show(_run(words, configfiles, profile), **options)
 
 
 @app.command()

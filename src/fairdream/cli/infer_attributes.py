@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import yaml
 
 from fairdream.cli import runs
 from fairdream.cli.new_dataset.layouts import INFERRED_TABLE
+from fairdream.cli.new_dataset.section import parse_words
 from fairdream.cli.run_snakemake import snakemake
 from fairdream.config.root import Config, load_config, validate_config
 from fairdream.data.groups import ORIGINAL, group_name
@@ -35,8 +37,13 @@ HEADER = """\
 """
 
 
-def show(run: runs.Run, way: str | None, dataset: str | None) -> None:
+def show(run: runs.Run, way: str | None, dataset: str | None, stated: Sequence[str] = ()) -> None:
     """Infer an attribute, print what was found, and write its table and configuration.
+
+    Parameters
+    ----------
+    stated
+        Words of each value, in place of those of the configuration: ``land=on land,in a forest``, or ``on land`` alone.
 
     Raises
     ------
@@ -45,14 +52,18 @@ def show(run: runs.Run, way: str | None, dataset: str | None) -> None:
     """
     config = runs.configuration_of(run)
     dataset = _dataset(config, run, dataset)
+    if stated and way == inference.XRM:
+        raise UserError("--words, and --by xrm, which goes by none: leave one out")
+    source = _with_words(run, config, dataset, stated) if stated else run
+    config = runs.configuration_of(source)
     way = _way(config, dataset, way)
     folder = Path(config.results, dataset, "inferred")
-    snakemake([str(folder / f"{way}.md"), *run.arguments()])
+    snakemake([str(folder / f"{way}.md"), *source.arguments()])
     if not (folder / f"{way}.md").is_file():
         return  # a dry run
     print(f"\n{(folder / f'{way}.md').read_text(encoding='utf-8')}")
     print(f"The surest and the least sure images: {folder / f'{way}.png'}")
-    print(write(run, config, dataset, way))
+    print(write(run, config, dataset, way, runs.values_of(source)))
 
 
 def _dataset(config: Config, run: runs.Run, dataset: str | None) -> str:
@@ -78,15 +89,29 @@ def _way(config: Config, dataset: str, way: str | None) -> str:
     there = inference.ways(config, dataset)
     if way is not None and way not in there:
         raise UserError(
-            f"--by words: no words are known for the attribute of {dataset}; give some of each value in "
-            f"datasets.{dataset}.inference.words, such as {{land: [on land, in a forest], water: [on water, at sea]}}, "
-            "or leave it to --by xrm"
+            f"--by words: no words are known for the attribute of {dataset}; give those of each value, such as "
+            '--words "land=on land,in a forest" --words "water=on water", or leave it to --by xrm'
         )
     return way or there[0]
 
 
-def write(run: runs.Run, config: Config, dataset: str, way: str) -> str:
+def _with_words(run: runs.Run, config: Config, dataset: str, words: Sequence[str]) -> runs.Run:
+    """Return the run of a configuration with other words, which is written among the results."""
+    plain = runs.values_of(run)
+    own = plain["datasets"][dataset].get("inference") or {}
+    plain["datasets"][dataset]["inference"] = own | {"words": parse_words(words, "--words")}
+    path = Path(config.results, dataset, "inferred/configuration.yaml")
+    write_if_changed(path, yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120))
+    return runs.Run((str(path),), run.profile)
+
+
+def write(run: runs.Run, config: Config, dataset: str, way: str, plain: dict[str, Any]) -> str:
     """Write the table and the configuration of what was inferred; return what is said of them.
+
+    Parameters
+    ----------
+    plain
+        The plain values that it was inferred with.
 
     Raises
     ------
@@ -106,7 +131,7 @@ def write(run: runs.Run, config: Config, dataset: str, way: str) -> str:
     write_if_changed(table, written.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
     name = run.words if re.fullmatch(r"[\w.-]+", run.words) else Path(run.configfiles[0]).stem
     target = Path("config", f"{name}-{way}.yaml")
-    plain = configured(runs.values_of(run), dataset, way, table.name, rows, values)
+    plain = configured(plain, dataset, way, table.name, rows, values)
     plain["results"] = f"results/{name}-{way}"
     if way == inference.XRM:
         plain["methods"] = _without_words(validate_config(plain, target), dataset)
@@ -209,7 +234,7 @@ def _last_words(table: Path, target: Path, config: Config, dataset: str, way: st
         if way == inference.XRM:
             lines.append(
                 "XRM has no words that the swap could draw them by, so rows that draw images are left out. To have "
-                "them, name the attribute's values (datasets.NAME.inference.words) and infer it --by words."
+                "them, name the attribute's values with --words."
             )
     run = target.stem
     return "\n".join(

@@ -34,7 +34,7 @@ def infer(home: Path, name: str, way: str, value_of) -> str:
     index.to_parquet(folder.parent / "index.parquet")
     rows = index[["id", "split", "label"]].assign(attribute=[value_of(row) for row in index.itertuples()])
     rows.assign(confidence=0.75).to_csv(folder / f"{way}.csv", index=False)
-    return infer_attributes.write(run_of(name), config, name, way)
+    return infer_attributes.write(run_of(name), config, name, way, runs.values_of(run_of(name)))
 
 
 def by_name(row) -> str:
@@ -142,6 +142,22 @@ def test_where_each_group_has_images_xrm_keeps_the_rows_with_adapters_of_their_o
     plain["datasets"]["pets"]["inferred"]["confidence"] = unsure
     found = infer_attributes.validate_config(plain)
     assert infer_attributes._without_words(found, "pets") == ["erm", "gdro", "self"]
+
+
+def test_words_on_the_command_line_take_the_place_of_all_others(pets, monkeypatch):
+    main(["pets", *WORDS])
+    called = []
+    monkeypatch.setattr(infer_attributes, "snakemake", called.append)
+    infer_attributes.show(run_of("pets"), None, None, ["on grass", "mud=in mud,wet"])
+    ((target, *arguments),) = called
+    assert target == "results/pets/pets/inferred/words.md"
+    config = load_config(arguments[-1])
+    assert config.datasets["pets"].inference.words == {"on_grass": ["on grass"], "mud": ["in mud", "wet"]}
+    assert config.results == "results/pets"
+    with pytest.raises(UserError, match="which goes by none"):
+        infer_attributes.show(run_of("pets"), "xrm", None, ["snow"])
+    with pytest.raises(UserError, match=r"--words 'snow': words of two values"):
+        infer_attributes.show(run_of("pets"), None, None, ["snow"])
 
 
 def test_an_edited_configuration_is_kept_beside_the_new_one(pets, capsys):

@@ -117,7 +117,7 @@ def _add_unknown(found: Read, options: Options) -> str:
     return name
 
 
-def parse_words(given: Sequence[str]) -> dict[str, list[str]] | None:
+def parse_words(given: Sequence[str], option: str = "--attribute-words") -> dict[str, list[str]] | None:
     """Return the words of each value that ``land=on land,in a forest`` or ``on land`` gives; ``None`` without any.
 
     Raises
@@ -132,12 +132,12 @@ def parse_words(given: Sequence[str]) -> dict[str, list[str]] | None:
         name = re.sub(r"[^A-Za-z0-9.]+", "_", name if equals else (own or [""])[0]).strip("_.")
         if not own or not name or name in words:
             raise UserError(
-                f"--attribute-words {text!r}: expected words for one more value, such as 'on land', or a name and "
+                f"{option} {text!r}: expected words for one more value, such as 'on land', or a name and "
                 "several: 'land=on land,in a forest'"
             )
         words[name] = own
     if len(words) == 1:
-        raise UserError(f"--attribute-words {given[0]!r}: words of two values or more tell them apart; give the others")
+        raise UserError(f"{option} {given[0]!r}: words of two values or more tell them apart; give the others")
     return words or None
 
 
