@@ -196,18 +196,21 @@ def test_the_paper_s_beta_is_not_erm_s():
 
 def test_afr_s_stages_read_its_values_and_no_other_job_does():
     config = changed(lambda raw: raw["methods"].append("afr"))
-    afr = config.baselines.afr.model_dump()
-    assert stage_params.hold_back(config) == {"seed": 0, "share": afr.pop("share")}
-    assert stage_params.retrain(config, "afr", "ce", "afr") == {"recipe": "afr", "afr": afr}
-    assert stage_params.pretrain(config, "waterbirds", "afr", "ce")["epochs"] == 50
+    afr = config.baselines.afr.of().model_dump()
+    assert stage_params.hold_back(config, "waterbirds") == {"seed": 0, "share": afr.pop("share")}
+    assert stage_params.retrain(config, "waterbirds", "afr", "ce", "afr") == {"recipe": "afr", "afr": afr}
+    assert stage_params.retrain(config, "celeba", "afr", "ce", "afr")["afr"]["steps"] == 1000
+    epochs = [stage_params.pretrain(config, name, "afr", "ce")["epochs"] for name in ("waterbirds", "celeba")]
+    assert epochs == [50, 20]
     assert stale(lambda raw: raw["methods"].append("afr")) == set()
     assert stale(lambda raw: raw["baselines"].update(afr={"steps": 3})) == set()
 
 
 def test_hsfm_s_recipe_reads_its_values_and_no_other_job_does():
     config = changed(lambda raw: raw["methods"].append("hsfm"))
-    expected = {"recipe": "hsfm", "hsfm": config.baselines.hsfm.model_dump()}
-    assert stage_params.retrain(config, "erm", "ce", "hsfm") == expected
+    expected = {"recipe": "hsfm", "hsfm": config.baselines.hsfm.of().model_dump()}
+    assert stage_params.retrain(config, "waterbirds", "erm", "ce", "hsfm") == expected
+    assert stage_params.retrain(config, "celeba", "erm", "ce", "hsfm")["hsfm"]["images"] == 1024
     (own,) = plan.classifiers(config, "hsfm")
     assert own.path("celeba", "original", 0) == "celeba/original/erm/classifiers/real-ce/seed0/hsfm"
     assert stale(lambda raw: raw["methods"].append("hsfm")) == set()
@@ -216,8 +219,8 @@ def test_hsfm_s_recipe_reads_its_values_and_no_other_job_does():
 
 def test_dfr_on_synthetic_images_reads_dfr_s_grid_and_its_own_count():
     config = changed(lambda raw: raw["methods"].append("dfr_synthetic"))
-    expected = {"recipe": "dfr_synthetic", "dfr": config.baselines.dfr.model_dump(), "synthetic_images": 133}
-    assert stage_params.retrain(config, "erm", "ce", "dfr_synthetic") == expected
+    expected = {"recipe": "dfr_synthetic", "dfr": config.baselines.dfr.of().model_dump(), "synthetic_images": 133}
+    assert stage_params.retrain(config, "waterbirds", "erm", "ce", "dfr_synthetic") == expected
     (own,) = plan.classifiers(config, "dfr_synthetic")
     assert own.path("celeba", "original", 0) == "celeba/original/erm/classifiers/real-ce/seed0/dfr_synthetic"
     assert stale(lambda raw: raw["methods"].append("dfr_synthetic")) == set()
