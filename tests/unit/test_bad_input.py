@@ -248,7 +248,7 @@ for row, words in (
     ("erm", "generates no images of its own"),
     ("clustered_dreambooth_gdro", "generates no images of its own"),
     ("lora", "is none of methods"),
-    ("lora_mirrored", "at bias original"),
+    ("lora_mirrored", "at bias original; name another row"),
 ):
     at_the_start(
         f"a last layer on synthetic images of {row}",
