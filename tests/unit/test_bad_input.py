@@ -162,6 +162,18 @@ config(
 )
 
 
+@CASES.add("a prompt without the token that it is learnt by", "put {token} into it", BIRDS + "prompts.subject: ")
+def _(folder: Path) -> Callable:
+    raw = edited(datasets__waterbirds__prompts__subject="photo of a {label}")
+    return lambda: preflight.check(validate_config(raw))
+
+
+@CASES.add("a token that is a class's word", "calls a class or an attribute", "finetune.token: 'waterbird'")
+def _(folder: Path) -> Callable:
+    raw = edited(finetune__token="waterbird")
+    return lambda: preflight.check(validate_config(raw))
+
+
 @CASES.add("a hub's cache for a model", "no diffusers model here", "the folder below it that has one: ", "snapshots/0f")
 def _(folder: Path) -> Callable:
     (folder / "models--sd/snapshots/0f").mkdir(parents=True)

@@ -161,6 +161,13 @@ parquet(
     image=([[0, 1]], pa.list_(pa.list_(pa.uint8()))),
 )
 parquet(
+    "lists of pixels in a folder of data",
+    "no encoded image",
+    "pets/data/train-00000-of-00001.parquet: image has lists of numbers",
+    files=("data/train-00000-of-00001.parquet",),
+    image=([[0, 1]], pa.list_(pa.list_(pa.uint8()))),
+)
+parquet(
     "lists of pixels that were asked for",
     "no encoded image",
     "images has lists of numbers",

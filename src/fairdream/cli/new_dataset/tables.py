@@ -91,6 +91,8 @@ def _without_tables(found: Listing, image: str | None, notes: list[str]) -> Read
         )
     found.files = [name for name in found.files if listing.suffix_of(name) in listing.IMAGE_SUFFIXES]
     if not found.files:
+        if stored := [path for path in below if listing.suffix_of(path.name) == ".parquet"]:
+            parquet.choose_image_column(stored, image, notes)  # tells of a column that is called as images are
         told = "".join(f"\n{note}" for note in found.told())
         raise UserError(f"{folder}: neither a table (CSV, TSV, JSON Lines, Parquet) nor an image below it{told}")
     return Read(folder, read_class_folders(found, notes), path="path", changes=["of the folders' names"])
