@@ -21,7 +21,7 @@ from fairdream.cli.new_dataset.section import parse_words
 from fairdream.cli.run_snakemake import snakemake
 from fairdream.config.root import Config, load_config, validate_config
 from fairdream.data.groups import ORIGINAL, group_name
-from fairdream.data.infer import LIKE, WAYS
+from fairdream.data.inferred import LIKE, WAYS
 from fairdream.errors import UserError
 from fairdream.methods import method_of
 from fairdream.planning import inference, plan, preflight

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream.config.base import Section
 from fairdream.config.models import ClipModel
+from fairdream.data.inferred import LIKE
 from fairdream.identity import seed_of
 from fairdream.runtime.files import atomic, write_text
 from fairdream.runtime.job import LOGGER
@@ -17,9 +18,6 @@ from fairdream.runtime.job import LOGGER
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-
-WAYS = {"words": "CLIP zero-shot with words", "xrm": "XRM, from class labels alone"}
-LIKE = "like_"  # before a class's name: what its images look like by the shortcut
 
 
 class InferJob(Section):

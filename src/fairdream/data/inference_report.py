@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fairdream.config.base import Section
 from fairdream.data.groups import group_name
 from fairdream.data.image_grid import Frame, draw_sheet
-from fairdream.data.infer import WAYS
+from fairdream.data.inferred import WAYS
 from fairdream.runtime.files import write_text
 from fairdream.runtime.job import LOGGER
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fairdream.config.datasets import UNKNOWN
 from fairdream.config.root import Config
-from fairdream.data.infer import LIKE
+from fairdream.data.inferred import LIKE
 
 WORDS, XRM = "words", "xrm"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fairdream.config.root import Config
 from fairdream.data.audit_page import title_of
-from fairdream.data.infer import WAYS
+from fairdream.data.inferred import WAYS
 from fairdream.methods import method_of
 from fairdream.planning import inference, plan
 from fairdream.planning.method_requirements import advice
