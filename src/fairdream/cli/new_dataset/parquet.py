@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairdream.cli.new_dataset.columns import FILE_SPLIT, USUAL
-from fairdream.cli.new_dataset.split_words import split_of
+from fairdream.cli.new_dataset.nested import may_say_split, unnested
+from fairdream.cli.new_dataset.split_places import file_splits
+from fairdream.cli.new_dataset.split_words import says_split
 from fairdream.data.images import open_image
 from fairdream.data.listing import IMAGE_SUFFIXES
 from fairdream.errors import UserError
@@ -165,7 +167,10 @@ def check_one_configuration(folder: Path, files: Sequence[Path]) -> None:
     homes: dict[tuple[str, ...], Path] = {}
     shards: dict[tuple[str, int], list[str]] = {}
     for file in files:
-        home = file.parent.parent if file.parent != folder and split_of(file.parent.name) else file.parent
+        home = file.parent
+        # label=cat, as Spark and Arrow name folders, is no configuration either
+        while home != folder and ("=" in home.name or says_split(home.name)):
+            home = home.parent
         homes[tuple(part for part in home.relative_to(folder).parts if part != "data")] = home
         if match := re.search(r"-of-(\d+)", file.stem):
             start = re.sub(r"\d+-of-.*", "", file.relative_to(folder).as_posix())
@@ -178,8 +183,8 @@ def check_one_configuration(folder: Path, files: Sequence[Path]) -> None:
             raise UserError(f"{folder}: of {count} shards {len(names)} are there ({', '.join(names)}); copy the others")
 
 
-def unpack(folder: Path, files: Sequence[Path], column: str) -> pd.DataFrame:
-    """Write the images of Parquet files below ``unpacked/``; return the table of their other columns.
+def unpack(folder: Path, files: Sequence[Path], column: str) -> tuple[pd.DataFrame, list[str]]:
+    """Write the images of Parquet files below ``unpacked/``; return the table of other columns, and those left out.
 
     Its column ``path`` names the images, and `FILE_SPLIT` the split that a file's or its folder's name says.
 
@@ -189,12 +194,12 @@ def unpack(folder: Path, files: Sequence[Path], column: str) -> pd.DataFrame:
         When a file lacks the column or a row its image, or when the names of some files alone say a split.
     """
     import pandas as pd
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     rows: list[dict[str, Any]] = []
-    splits = {file: split_of(file.stem) or split_of(file.parent.name) for file in files}
-    silent = [file for file, split in splits.items() if split is None]
+    left_out: dict[str, None] = {}
+    splits = file_splits(folder, files)
+    silent = [file for file, split in splits.items() if not split]
     if silent and len(silent) < len(files):
         raise UserError(
             f"{folder}: the names of some Parquet files say a split, those of others do not, first {silent[0]}; name "
@@ -204,14 +209,8 @@ def unpack(folder: Path, files: Sequence[Path], column: str) -> pd.DataFrame:
         names, schema = class_names(file), _schema(file)
         if column not in schema.names:
             raise UserError(f"{file}: no column {column}, which {files[0].name} has; it has {', '.join(schema.names)}")
-        plain = [
-            field.name
-            for field in schema
-            if not (pa.types.is_nested(field.type) or _is_binary(field.type))
-            # as which pandas stores an index without a name
-            and not re.fullmatch(r"__index_level_\d+__", field.name)
-            and field.name != column
-        ]
+        plain, dropped = _beside(file, column)
+        left_out |= dict.fromkeys(dropped)
         target = folder / UNPACKED / file.relative_to(folder).with_suffix("")
         number = 0
         with pq.ParquetFile(file) as stored:
@@ -223,7 +222,24 @@ def unpack(folder: Path, files: Sequence[Path], column: str) -> pd.DataFrame:
                     own = {FILE_SPLIT: splits[file]} if splits[file] else {}
                     rows.append({**row, **own, "path": path.relative_to(folder).as_posix()})
                     number += 1
-    return pd.DataFrame(rows)
+    table, nested = unnested(pd.DataFrame(rows))
+    return table, [*left_out, *nested]
+
+
+def _beside(file: Path, column: str) -> tuple[list[str], list[str]]:
+    """Return the columns that are read beside that of the images, and those that are not; other images are neither."""
+    import pyarrow as pa
+
+    read, dropped = [], []
+    images = {column, *image_columns(file), *_list_columns(file)}
+    for field in _schema(file):
+        # as which pandas stores an index without a name
+        if field.name in images or re.fullmatch(r"__index_level_\d+__", field.name):
+            continue
+        fields = [own.name for own in field.type] if pa.types.is_struct(field.type) else []
+        nested = pa.types.is_nested(field.type) or _is_binary(field.type)
+        (dropped if nested and not may_say_split(field.name, fields) else read).append(field.name)
+    return read, dropped
 
 
 def _image_file(folder: Path, target: Path, number: int, image: Any, file: Path) -> Path:
