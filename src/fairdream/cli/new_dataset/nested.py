@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def may_say_split(name: str, fields: Iterable[str] = ()) -> bool:
     """Tell whether a column, or a field of its structs, is called as a split is."""
-    return any(NAMES & set(words_of(own)) or hints(own) for own in (name, *fields))
+    return any(NAMES & set(words_of(own)) or hints(own) for own in map(str, (name, *fields)))
 
 
 def nested_columns(table: pd.DataFrame) -> list[str]:
@@ -31,7 +31,7 @@ def unnested(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     kept: dict[str, pd.Series] = {}
     for name in nested:
         cells = {name: table[name].map(_bare)}
-        keys = {key for cell in cells[name] if isinstance(cell, dict) for key in cell}
+        keys = {key for cell in cells[name] if isinstance(cell, dict) for key in cell if f"{name}.{key}" not in table}
         for key in sorted(keys, key=str):
             fields = [cell.get(key) if isinstance(cell, dict) else None for cell in cells[name]]
             cells[f"{name}.{key}"] = table[name].__class__(fields, index=table.index, dtype=object).map(_bare)

@@ -230,7 +230,8 @@ def _beside(file: Path, column: str) -> tuple[list[str], list[str]]:
     """Return the columns that are read beside that of the images, and those that are not; other images are neither."""
     import pyarrow as pa
 
-    read, dropped = [], []
+    read: list[str] = []
+    dropped: list[str] = []
     images = {column, *image_columns(file), *_list_columns(file)}
     for field in _schema(file):
         # as which pandas stores an index without a name

@@ -57,7 +57,9 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
     lone = stated is not None and stated.splits().nunique() == 1
     if options.split is None and (stated is None or lone):
         top = options.folder if options.folder and options.folder.is_dir() else Path("data", options.name)
-        ask_about_files(top if top.is_dir() else folder, found, options.table is not None, stated and stated.name)
+        ask_about_files(
+            top if top.is_dir() else folder, found, options.table is not None, stated.name if stated else None
+        )
     if found.nested:
         notes.append(f"not read, as their cells are lists or the like: {', '.join(found.nested)}")
     _check_twice(whole, stated, found.file)
