@@ -23,6 +23,7 @@ from fairdream.errors import UserError
 # JPEG has many names: .jfif is what a browser saves, .mpo what a camera with two lenses does.
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".parquet"})
+ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"})
 # In lower case, besides names that begin with a dot: of macOS, Windows and Linux, and of storage systems (Synology,
 # QNAP, NetApp), which keep recycle bins, snapshots and small copies.
 LEFTOVERS = {

@@ -129,6 +129,51 @@ def test_numbers_beside_images_that_say_a_split_are_read_or_asked_about_also_whe
             assert Counter(indexed(home)["split"])["test"] == said.count(code[1])
 
 
+@pytest.mark.parametrize("kind", ["bytes", "a list", "a struct"])
+def test_a_split_in_nested_cells_beside_images_is_read(home, kind, capsys):
+    folder = stored(home, image=structs(0), sha=pa.array([b"\0" * 8] * len(with_splits()), pa.binary()))
+    said = [row[3] for row in with_splits()]
+    cells = {
+        "bytes": ("split", [split.encode() for split in said]),
+        "a list": ("split", [[split] for split in said]),
+        "a struct": ("meta", [{"split": split} for split in said]),
+    }
+    name, own = cells[kind]
+    whole = pq.read_table(folder / "pets.parquet").drop_columns(["split"])
+    pq.write_table(whole.append_column(name, pa.array(own)), folder / "pets.parquet")
+    main(["pets"])
+    assert found(home) == EXPECTED
+    assert "not read, as their cells are lists or the like: sha" in capsys.readouterr().out
+
+
+FOLDERS = ["split={}/part-0", "partition={}/label=x/part-0", "pets_{}/0", "default/partial-{}/0000", "pets_{}"]
+
+
+@pytest.mark.parametrize("form", FOLDERS)
+def test_names_of_folders_and_files_with_images_say_the_split(home, form):
+    folder = stored(home, image=structs(0))
+    whole = pq.read_table(folder / "pets.parquet")
+    (folder / "pets.parquet").unlink()
+    for split in ("train", "validation", "test"):
+        file = folder / f"{form.format(split)}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(whole.filter(pa.compute.equal(whole["split"], split)).drop_columns(["split"]), file)
+    main(["pets"])
+    assert found(home) == EXPECTED
+
+
+@pytest.mark.parametrize("form", ["fold={}/0", "{}"])
+def test_names_of_folders_and_files_with_images_that_are_not_certain_are_asked_about(home, form):
+    folder = stored(home, image=structs(0))
+    whole = pq.read_table(folder / "pets.parquet").drop_columns(["split"])
+    (folder / "pets.parquet").unlink()
+    for number, name in enumerate(("tr", "te")):
+        file = folder / f"{form.format(name)}.parquet"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(whole.slice(30 * number, 30), file)
+    assert "split_of_file (the names of the tables or of their folders)" in refused("pets")
+
+
 def test_numbers_beside_images_are_classes(home):
     folder = stored(home, image=structs(0))
     whole = pq.read_table(folder / "pets.parquet")

@@ -191,7 +191,7 @@ def test_a_split_that_is_lacking_alone_is_taken_from_the_training_images(home, c
     rows = [(n, y, a, "train" if s == "validation" else s) for n, y, a, s in with_splits()]
     table(home, rows)
     main(["pets"])
-    assert "no image's split is for the validation" in capsys.readouterr().out
+    assert "by the column split, no image is for the validation" in capsys.readouterr().out
     splits = Counter(indexed(home)["split"])
     assert splits["test"] == sum(row[3] == "test" for row in rows)
     assert splits["validation"] >= 8

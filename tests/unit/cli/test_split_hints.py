@@ -34,6 +34,9 @@ def answer(message: str) -> list[str]:
         "train_test": {"train", "test"},
         "testament": set(),
         "manifold": set(),
+        "Pru\u0308fung": {"test"},
+        "训练集": {"train"},
+        "te": set(),
     }.items(),
 )
 def test_words_are_found_between_marks_capitals_and_numbers(name, splits):
@@ -52,6 +55,14 @@ VALUES = {
     "kfold": ({"train": 0, "validation": 3, "test": 4}, "?=0,?=3,?=4"),
     "fold": ({"train": 0, "validation": 1, "test": 2}, "?=0,?=1,?=2"),
     "'Data Type'": ({"train": "TRAIN", "validation": "TRAIN-AUG", "test": "TEST"}, "train=TRAIN-AUG"),
+    "part": ({"train": "trn", "validation": "val", "test": "tst"}, "train=trn,test=tst"),
+    "Teilmenge": ({"train": "Training", "validation": "Training", "test": "Prüfung"}, "train=Training,test=Prüfung"),
+    "conjunto": ({"train": "entrenamiento", "validation": "validación", "test": "prueba"}, "train=entrenamiento"),
+    "part_ru": ({"train": "обучение", "validation": "обучение", "test": "тест"}, "train=обучение,test=тест"),
+    "cohort": ({"train": "development", "validation": "development", "test": "external validation"}, "?=development"),
+    "annotated": ({"train": "labeled", "validation": "unlabeled", "test": "test"}, "test=test,?=labeled,?=unlabeled"),
+    "code": ({"train": "tr", "validation": "va", "test": "te"}, "test=te,train=tr,validation=va"),
+    "zero_shot": ({"train": "seen", "validation": "seen", "test": "unseen"}, "?=seen,?=unseen"),
     "cv_fold": ({"train": 0, "validation": 3, "test": 4}, "?=0,?=3,?=4"),
 }
 
@@ -65,6 +76,20 @@ def test_a_column_with_words_for_splits_among_others_is_asked_about(home, name):
     assert pairs in message
     main(["pets", "--split", "none"])
     assert load_config("config/pets.yaml").datasets["pets"].held_out.test == 0.2
+
+
+OTHER = {
+    "vehicle": {"train": "train", "validation": "bus", "test": "car"},
+    "language": {"train": "en", "validation": "te", "test": "tr"},
+    "quality": {"train": "valid", "validation": "valid", "test": "invalid"},
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_a_column_of_something_else_is_no_split(home, name, capsys):
+    table(home, [(*row[:3], OTHER[name][row[3]]) for row in with_splits()], [*COLUMNS, name])
+    main(["pets"])
+    assert "the table has no split" in capsys.readouterr().out
 
 
 def test_floats_say_yes_and_no(home):
@@ -116,6 +141,30 @@ def test_files_beside_the_one_folder_of_an_archive_are_asked_about(home):
     class_folders(home / "data/pets", "images")
     write(home / "data/pets/train.txt", b"")
     assert "data/pets/train.txt: does this file state a split?" in refused("pets")
+
+
+@pytest.mark.parametrize("top", ["train", "train_val2018"])
+def test_files_beside_the_one_folder_of_a_split_or_of_two_are_asked_about(home, top, capsys):
+    class_folders(home / "data/pets", top)
+    write(home / "data/pets/val2018.json", b"")
+    message = refused("pets")
+    assert "data/pets/val2018.json: does this file state a split?" in message
+    assert ("--split split_of_folder for that of the folders of the images alone" in message) == (top == "train")
+    if top == "train":
+        main(["pets", "--split", "split_of_folder"])
+        assert "by the folders of the images, no image is for the validation or the test" in capsys.readouterr().out
+
+
+def test_an_archive_beside_images_may_hold_a_split(home):
+    class_folders(home / "data/pets", "train")
+    write(home / "data/pets/test.zip", b"")
+    assert "data/pets: is a split in test.zip? Nothing is read from there. Unpack it" in refused("pets")
+
+
+def test_archives_and_nothing_else_are_to_be_unpacked(home):
+    write(home / "data/pets/more/a.zip", b"")
+    write(home / "data/pets/b.tar.gz", b"")
+    assert "Unpack b.tar.gz, more/a.zip first" in refused("pets")
 
 
 def test_files_beside_a_table_without_a_split_are_asked_about_and_not_beside_one_with(home):

@@ -67,6 +67,77 @@ NAMES = {
 }
 
 
+AGAIN = {
+    "folders": ("train_aug/{}", "split_of_folder"),
+    "folders of classes": ("train_aug/{}", "split_of_folder"),
+    "tables": ("{}", "split_of_file"),
+}
+
+
+@pytest.mark.parametrize("form", AGAIN)
+def test_two_of_one_split_are_asked_about_as_one_may_hold_copies_of_the_other(home, form):
+    path, name = AGAIN[form]
+    folder = home / "data/pets"
+    rows = [(f"train/{row[0]}" if path != "{}" else row[0], *row[1:3]) for row in with_splits()]
+    more = [(path.format(f"a{row[0]}"), *row[1:3]) for row in with_splits()]
+    if form == "folders of classes":
+        rows, more = ([(path.replace("/", f"/{y}/{a}/"), y, a) for path, y, a in own] for own in (rows, more))
+    for number, (image, *_) in enumerate([*rows, *more]):
+        write(folder / image, png(number))
+    if form == "tables":
+        pd.DataFrame(rows, columns=COLUMNS[:3]).to_csv(folder / "train.csv", index=False)
+        pd.DataFrame(more, columns=COLUMNS[:3]).to_csv(folder / "train_aug.csv", index=False)
+    elif form == "folders":
+        pd.DataFrame([*rows, *more], columns=COLUMNS[:3]).to_csv(folder / "labels.csv", index=False)
+    assert f"{name} (the " in (message := refused("pets"))
+    assert "'train_aug' is not certain" in message
+    main(["pets", "--split", name, "--split-values", "train=train,none=train_aug"])
+    assert len(indexed(home)) == len(rows)
+
+
+@pytest.mark.parametrize("options", [(), ("--table", "pets_tr.csv,pets_te.csv")])
+def test_short_words_in_tables_names_are_asked_about(home, options):
+    folder = table(home, files=[])
+    frame = pd.DataFrame(with_splits(), columns=COLUMNS)
+    for name, split in (("tr", "train"), ("te", "test")):
+        frame[frame["split"] == split].drop(columns="split").to_csv(folder / f"pets_{name}.csv", index=False)
+    message = refused("pets", *options)
+    assert '--split split_of_file --split-values "test=pets_te,train=pets_tr"' in message
+    main(["pets", *options, "--split-values", "test=pets_te,train=pets_tr"])
+    assert Counter(indexed(home)["split"])["test"] == WHO["test"]
+
+
+def test_folders_named_as_spark_and_arrow_do_say_the_split(home):
+    for number, (name, label, attribute, split) in enumerate(with_splits()):
+        write(home / f"data/pets/split={split}" / label / attribute / name, png(number))
+    main(["pets"])
+    assert found(home) == EXPECTED
+
+
+def test_nested_cells_that_say_a_split_are_read_and_others_told(home, capsys):
+    folder = table(home)
+    frame = pd.DataFrame(with_splits(), columns=COLUMNS)
+    frame["meta"] = [{"split": split, "tags": ["a", "b"]} for split in frame.pop("split")]
+    (folder / "metadata.csv").unlink()
+    frame.to_json(folder / "metadata.jsonl", orient="records", lines=True)
+    main(["pets"])
+    assert found(home) == EXPECTED
+    told = capsys.readouterr().out
+    assert "the values of meta.split are words for splits" in told
+    assert "not read, as their cells are lists or the like: meta" in told
+    assert "fairdream.csv was written, with meta.split as text" in told
+    frame["meta"] = [{"split": ["train", "test"]}] * len(frame)
+    frame["split"] = [["train", "test"]] * len(frame)
+    frame.to_json(folder / "metadata.jsonl", orient="records", lines=True)
+    assert "does split state a split? Its cells are lists or the like" in refused("pets", "--force")
+
+
+def test_a_folder_of_no_training_images_is_named_as_such(home):
+    for number, (name, label, attribute) in enumerate(ROWS):
+        write(home / "data/pets/valid_images" / label / attribute / name, png(number))
+    assert "the split (the folders of the images) names no training images, only validation" in refused("pets")
+
+
 def by_file(home: Path, names: str = "words", **other: str) -> Path:
     folder = table(home, files=[])
     form, words = NAMES[names]
@@ -177,7 +248,7 @@ def test_a_column_of_the_test_alone_leaves_the_others_for_training(home, capsys)
     recoded(home, lambda split: split == "test", (*COLUMNS[:3], "is_test"))
     main(["pets"])
     told = capsys.readouterr().out
-    assert "is_test say the splits" in told
+    assert "is_test says the splits" in told
     assert "is for the validation: a seeded order takes 10 %" in told
     read = indexed(home).set_index("path")
     expected = {f"images/{name}" for name, _, _, split in with_splits() if split == "test"}

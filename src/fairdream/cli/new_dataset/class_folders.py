@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from fairdream.cli.new_dataset.columns import FOLDER_SPLIT
 from fairdream.cli.new_dataset.split_hints import refuse_classes
-from fairdream.cli.new_dataset.split_words import split_of
+from fairdream.cli.new_dataset.split_words import split_of, split_of_word, told_apart
 from fairdream.data.listing import BROKEN_LINK, Listing, check_names, one_form
 from fairdream.errors import UserError
 
@@ -48,7 +49,7 @@ def read_class_folders(found: Listing, notes: list[str]) -> pd.DataFrame:
     _ask_about_masks(found)
     parts = {path: path.split("/")[:-1] for path in sorted(found.files)}
     split_level = _has_split_level(found.folder, parts, notes)
-    splits = [split_of(names[0]) for names in parts.values()] if split_level else None
+    tops = [names[0] for names in parts.values()] if split_level else []
     levels = {path: names[1:] if split_level else names for path, names in parts.items()}
     depths = {len(names): path for path, names in levels.items()}
     if not depths.keys() <= {1, 2} or len(depths) > 1:
@@ -68,7 +69,7 @@ def read_class_folders(found: Listing, notes: list[str]) -> pd.DataFrame:
         _refuse_alike(found.folder, table[column])
     if empty := _without_images(found):
         notes.append(f"no image is in {', '.join(empty)}")
-    return table if splits is None else table.assign(split=splits)
+    return table.assign(**{FOLDER_SPLIT: told_apart(tops, [split_of(top) for top in tops])}) if tops else table
 
 
 def _has_split_level(folder: Path, parts: dict[str, list[str]], notes: list[str]) -> bool:
@@ -76,7 +77,9 @@ def _has_split_level(folder: Path, parts: dict[str, list[str]], notes: list[str]
     tops = {names[0] if names else path: split_of(names[0]) if names else None for path, names in parts.items()}
     splits = [top for top, split in tops.items() if split]
     others = [top for top, split in tops.items() if not split]
-    if splits and others and len({tops[top] for top in splits}) > 1:
+    different = {tops[top] for top in splits}
+    # two of one split may be classes, as a train_station and a train_track are
+    if splits and others and (len(different) > 1 or (len(splits) > 1 and any(map(split_of_word, splits)))):
         raise UserError(
             f"{folder}: {', '.join(splits)} are splits, {', '.join(others[:3])} beside them "
             f"{'are' if len(others) > 1 else 'is'} not. Move every image below one of the splits, or, if these are "

@@ -10,200 +10,31 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairdream.cli.new_dataset.columns import FILE_SPLIT, USUAL
-from fairdream.cli.new_dataset.split_words import split_of
+from fairdream.cli.new_dataset.columns import FILE_SPLIT
+from fairdream.cli.new_dataset.image_columns import image_columns, list_columns
+from fairdream.cli.new_dataset.nested import may_say_split, unnested
+from fairdream.cli.new_dataset.parquet_files import is_binary, reading, rows_of, schema_of
+from fairdream.cli.new_dataset.split_places import file_splits
+from fairdream.cli.new_dataset.split_words import says_split
 from fairdream.data.images import open_image
 from fairdream.data.listing import IMAGE_SUFFIXES
 from fairdream.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
-    import pyarrow as pa
 
 UNPACKED = "unpacked"
-IMAGE_WORDS = ("image", "img", "picture", "photo", "jpg", "png")
-USUAL_IMAGES = (*IMAGE_WORDS, *USUAL["path"])
-
-
-@contextmanager
-def _reading(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:  # a decoder raises whatever a broken file leads it to
-        raise UserError(f"{file}: cannot be read as Parquet: {error}") from None
-
-
-def _schema(file: Path) -> pa.Schema:
-    import pyarrow.parquet as pq
-
-    with _reading(file):
-        return pq.read_schema(file)
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    """Tell whether a type holds bytes: Arrow has several, and each writer its own."""
-    import pyarrow as pa
-
-    of = pa.types
-    return of.is_binary(kind) or of.is_large_binary(kind) or of.is_binary_view(kind) or of.is_fixed_size_binary(kind)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-
-
-def _holds_images(kind: pa.DataType) -> bool:
-    """Tell whether a type is the struct in which Hugging Face keeps an image."""
-    import pyarrow as pa
-
-    if not pa.types.is_struct(kind):
-        return False
-    fields = {field.name: field.type for field in kind}
-    content, path = fields.get("bytes"), fields.get("path")
-    if content is None or path is None:
-        return False
-    # of a file whose images are all named, or none is, one of them has no type
-    return (_is_binary(content) or pa.types.is_null(content)) and (_is_text(path) or pa.types.is_null(path))
-
-
-def holds_images(file: Path) -> bool:
-    """Tell whether images lie in a Parquet file, one or several a row."""
-    return bool(image_columns(file) or _list_columns(file))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    import pyarrow as pa
-
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-
-
-def _list_columns(file: Path) -> list[str]:
-    """Return the columns that hold a list of images each row."""
-    return [
-        field.name
-        for field in _schema(file)
-        if _is_list(field.type)
-        and (
-            _holds_images(field.type.value_type)
-            or (_is_binary(field.type.value_type) and _begins_with_an_image(file, field.name))
-        )
-    ]
-
-
-def _no_images(file: Path) -> dict[str, str]:
-    """Return what columns hold that are called as images are, but whose values are none."""
-    import pyarrow as pa
-
-    images, found = {*image_columns(file), *_list_columns(file)}, {}
-    for field in _schema(file):
-        if field.name.lower().removesuffix("s") in IMAGE_WORDS and field.name not in images:
-            if _is_binary(field.type):
-                found[field.name] = "no bytes that an image can be read from"
-            elif _is_list(field.type):
-                inner = field.type.value_type
-                while _is_list(inner):
-                    inner = inner.value_type
-                numbers = pa.types.is_integer(inner) or pa.types.is_floating(inner)
-                found[field.name] = f"lists{' of numbers' if numbers else ''}, no encoded image"
-    return found
-
-
-def image_columns(file: Path) -> list[str]:
-    """Return the columns of a Parquet file that hold an image each row, by their type or by their first bytes."""
-    return [
-        field.name
-        for field in _schema(file)
-        if _holds_images(field.type) or (_is_binary(field.type) and _begins_with_an_image(file, field.name))
-    ]
-
-
-def _begins_with_an_image(file: Path, column: str) -> bool:
-    for row in _rows(file, [column], at_once=1):
-        content = row[column]
-        if isinstance(content, list):
-            content = content[0] if content else None
-        if content is not None:
-            try:
-                open_image(io.BytesIO(content)).close()
-            except Exception:  # a decoder raises whatever strange bytes lead it to
-                return False
-            return True
-    return False
-
-
-def _rows(file: Path, columns: list[str], at_once: int = 100) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a Parquet file, of which so many are in memory."""
-    import pyarrow.parquet as pq
-
-    with _reading(file), pq.ParquetFile(file) as stored:
-        for batch in stored.iter_batches(batch_size=at_once, columns=columns):
-            yield from batch.to_pylist()
-
-
-def choose_image_column(files: Sequence[Path], asked: str | None, notes: list[str]) -> str | None:
-    """Return the column with the images of Parquet files; ``None``: their images are files that a column names.
-
-    Raises
-    ------
-    UserError
-        When several columns hold images and none, or more than one, has a usual name; when each row has a list of them;
-        when the usual one holds something else than images.
-    """
-    file, schema = files[0], _schema(files[0])
-    columns = image_columns(file)
-    lists, strange = _list_columns(file), _no_images(file)
-    told = "; ".join(f"{name} has {what}" for name, what in strange.items())
-    paths = [field.name for field in schema if _is_text(field.type)]
-    if asked is not None:
-        if asked in lists:
-            raise UserError(f"{file}: each row of {asked} is a list of images; write a table with an image per row")
-        if asked not in columns and asked not in paths:
-            why = f"{told}. " if asked in strange else f"no column {asked} of images (--image {asked}); "
-            raise UserError(f"{file}: {why}{_listed(columns, paths)}")
-        return asked if asked in columns else None
-    usual = [name for name in columns if name.lower() in USUAL_IMAGES]
-    named = [name for name in paths if name.lower() in USUAL["path"]]
-    if strange and not usual and not named:
-        raise UserError(
-            f"{file}: {told}. Write each image as the bytes of a PNG or JPEG file, or as a file that a column names; "
-            f"or say with --image which column is the image. {_listed(columns, named)}"
-        )
-    if strange:
-        notes.append(f"{told}, and is not read")
-    if not columns:
-        if lists and not named:
-            raise UserError(f"{file}: each row of {lists[0]} is a list of images; write a table with an image per row")
-        return None
-    chosen = usual or ([] if named else columns)
-    if len(chosen) != 1:
-        raise UserError(
-            f"{file}: which column is the image is not certain; say it with --image. {_listed(columns, named)}"
-        )
-    others = [name for name in (*columns, *lists) if name != chosen[0]]
-    if others:
-        notes.append(f"the images are those of the column {chosen[0]}; {', '.join(others)} is not read, else --image")
-    elif not usual:
-        notes.append(f"the images are those of the column {chosen[0]}, the only one with any")
-    return chosen[0]
-
-
-def _listed(columns: list[str], paths: list[str]) -> str:
-    named = f"; text, which may name files: {', '.join(paths)}" if paths else ""
-    return f"Columns with images: {', '.join(columns) or 'none'}{named}"
 
 
 def class_names(file: Path) -> dict[str, list[str]]:
     """Return the names of the values of `ClassLabel` columns, which are stored as numbers."""
-    stored = (_schema(file).metadata or {}).get(b"huggingface", b"{}")
-    with _reading(file):
+    stored = (schema_of(file).metadata or {}).get(b"huggingface", b"{}")
+    with reading(file):
         features: Any = json.loads(stored)
     for key in ("info", "features"):
         features = features.get(key) if isinstance(features, dict) else None
@@ -236,7 +67,10 @@ def check_one_configuration(folder: Path, files: Sequence[Path]) -> None:
     homes: dict[tuple[str, ...], Path] = {}
     shards: dict[tuple[str, int], list[str]] = {}
     for file in files:
-        home = file.parent.parent if file.parent != folder and split_of(file.parent.name) else file.parent
+        home = file.parent
+        # label=cat, as Spark and Arrow name folders, is no configuration either
+        while home != folder and ("=" in home.name or says_split(home.name)):
+            home = home.parent
         homes[tuple(part for part in home.relative_to(folder).parts if part != "data")] = home
         if match := re.search(r"-of-(\d+)", file.stem):
             start = re.sub(r"\d+-of-.*", "", file.relative_to(folder).as_posix())
@@ -249,8 +83,8 @@ def check_one_configuration(folder: Path, files: Sequence[Path]) -> None:
             raise UserError(f"{folder}: of {count} shards {len(names)} are there ({', '.join(names)}); copy the others")
 
 
-def unpack(folder: Path, files: Sequence[Path], column: str) -> pd.DataFrame:
-    """Write the images of Parquet files below ``unpacked/``; return the table of their other columns.
+def unpack(folder: Path, files: Sequence[Path], column: str) -> tuple[pd.DataFrame, list[str]]:
+    """Write the images of Parquet files below ``unpacked/``; return the table of other columns, and those left out.
 
     Its column ``path`` names the images, and `FILE_SPLIT` the split that a file's or its folder's name says.
 
@@ -260,36 +94,48 @@ def unpack(folder: Path, files: Sequence[Path], column: str) -> pd.DataFrame:
         When a file lacks the column or a row its image, or when the names of some files alone say a split.
     """
     import pandas as pd
-    import pyarrow as pa
 
     rows: list[dict[str, Any]] = []
-    splits = {file: split_of(file.stem) or split_of(file.parent.name) for file in files}
-    silent = [file for file, split in splits.items() if split is None]
+    left_out: dict[str, None] = {}
+    splits = file_splits(folder, files)
+    silent = [file for file, split in splits.items() if not split]
     if silent and len(silent) < len(files):
         raise UserError(
             f"{folder}: the names of some Parquet files say a split, those of others do not, first {silent[0]}; name "
             "it train, validation or test, or take it out of the folder"
         )
     for file in files:
-        names, schema = class_names(file), _schema(file)
+        names, schema = class_names(file), schema_of(file)
         if column not in schema.names:
             raise UserError(f"{file}: no column {column}, which {files[0].name} has; it has {', '.join(schema.names)}")
-        plain = [
-            field.name
-            for field in schema
-            if not (pa.types.is_nested(field.type) or _is_binary(field.type))
-            # as which pandas stores an index without a name
-            and not re.fullmatch(r"__index_level_\d+__", field.name)
-            and field.name != column
-        ]
+        plain, dropped = _beside(file, column)
+        left_out |= dict.fromkeys(dropped)
         target = folder / UNPACKED / file.relative_to(folder).with_suffix("")
-        for number, row in enumerate(_rows(file, [column, *plain])):
+        for number, row in enumerate(rows_of(file, [column, *plain])):
             path = _image_file(folder, target, number, row.pop(column), file)
             for name in names.keys() & row.keys():
                 row[name] = class_name(row[name], names[name], name, file)
             own = {FILE_SPLIT: splits[file]} if splits[file] else {}
             rows.append({**row, **own, "path": path.relative_to(folder).as_posix()})
-    return pd.DataFrame(rows)
+    table, nested = unnested(pd.DataFrame(rows))
+    return table, [*left_out, *nested]
+
+
+def _beside(file: Path, column: str) -> tuple[list[str], list[str]]:
+    """Return the columns that are read beside that of the images, and those that are not; other images are neither."""
+    import pyarrow as pa
+
+    read: list[str] = []
+    dropped: list[str] = []
+    images = {column, *image_columns(file), *list_columns(file)}
+    for field in schema_of(file):
+        # as which pandas stores an index without a name
+        if field.name in images or re.fullmatch(r"__index_level_\d+__", field.name):
+            continue
+        fields = [own.name for own in field.type] if pa.types.is_struct(field.type) else []
+        nested = pa.types.is_nested(field.type) or is_binary(field.type)
+        (dropped if nested and not may_say_split(field.name, fields) else read).append(field.name)
+    return read, dropped
 
 
 def _image_file(folder: Path, target: Path, number: int, image: Any, file: Path) -> Path:

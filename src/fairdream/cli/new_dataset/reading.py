@@ -6,11 +6,13 @@ caller writes a table of FairDream's own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fairdream.cli.new_dataset.columns import MOST_VALUES
+from fairdream.cli.new_dataset.nested import nested_columns, unnested
 from fairdream.cli.new_dataset.parquet import class_name, class_names
 from fairdream.data.listing import suffix_of
 from fairdream.data.table_files import SEPARATORS, as_text, header_of, read_table
@@ -38,6 +40,10 @@ class Read:
         Columns whose cells are lists or the like.
     path
         The column with the images' paths from the data set's folder, where that is known.
+    source
+        What says a split or none, with its verb.
+    files
+        The tables that were read, where `file` is their folder.
     """
 
     file: Path
@@ -46,6 +52,8 @@ class Read:
     changes: list[str] = field(default_factory=list)
     nested: list[str] = field(default_factory=list)
     path: str | None = None
+    source: str = "table has"
+    files: Sequence[Path] = ()
 
 
 def read(file: Path) -> Read:
@@ -60,12 +68,19 @@ def read(file: Path) -> Read:
     if suffix_of(file.name) in SEPARATORS:
         _check_doubled(file, header_of(file))
     _check_doubled(file, list(raw.columns))
-    nested = [name for name in raw if raw[name].map(_is_nested).any()]
-    original = raw.drop(columns=nested).apply(as_text)
+    original = raw.drop(columns=nested_columns(raw)).apply(as_text)
+    raw, nested = unnested(raw)
+    text = [str(name) for name in raw if name not in original]
     # a row's number, as pandas writes it, is no property of an image
     numbers = [name for name in raw if not str(name).strip() or str(name).startswith("Unnamed: ")]
-    table = raw.drop(columns=[*nested, *numbers])
-    found = Read(file, table.set_axis([str(name).strip() for name in table], axis=1), original, [], nested)
+    table = raw.drop(columns=numbers)
+    found = Read(
+        file,
+        table.set_axis([str(name).strip() for name in table], axis=1),
+        original,
+        [f"with {', '.join(text)} as text"] if text else [],
+        nested,
+    )
     if suffix_of(file.name) == ".parquet":
         _name_classes(found)
     return as_cells(found)
@@ -100,10 +115,6 @@ def _name_classes(found: Read) -> None:
             own = [class_name(value, names, name, found.file) for value in found.table[name]]
             found.table[name] = pd.Series(own, dtype=object)
             found.changes.append(f"with the names of the classes of {name}")
-
-
-def _is_nested(value: Any) -> bool:
-    return isinstance(value, (bytes, dict, list, tuple)) or (hasattr(value, "shape") and value.shape != ())
 
 
 def _strip(table: pd.DataFrame) -> None:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from fairdream.cli.new_dataset import columns, render
 from fairdream.cli.new_dataset.column_values import check_labels, is_code, named_values, tell_of_values
-from fairdream.cli.new_dataset.columns import FILE_SPLIT
 from fairdream.cli.new_dataset.image_paths import choose_path_column, locate, without_rows
 from fairdream.cli.new_dataset.layouts import write_table
 from fairdream.cli.new_dataset.links import check_links
 from fairdream.cli.new_dataset.options import Options
 from fairdream.cli.new_dataset.reading import Read
 from fairdream.cli.new_dataset.split_hints import ask_about_files
+from fairdream.cli.new_dataset.split_statements import LEFT_OUT, PLACES, Statement, parse_values
 from fairdream.cli.new_dataset.split_words import SPLITS
-from fairdream.cli.new_dataset.splits import LEFT_OUT, Statement, parse_values, stated_split
+from fairdream.cli.new_dataset.splits import stated_split
 from fairdream.cli.new_dataset.tables import find_table
 from fairdream.config.datasets import UNKNOWN, HeldOut, Source
 from fairdream.data.groups import group_name
@@ -54,9 +54,14 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
         )
     whole = located.whole()
     stated = stated_split(found.table, whole, (path, label, attribute), options.split, given, found.file, notes)
-    if stated is None and options.split is None:
+    lone = stated is not None and stated.splits().nunique() == 1
+    if options.split is None and (stated is None or lone):
         top = options.folder if options.folder and options.folder.is_dir() else Path("data", options.name)
-        ask_about_files(top if top.is_dir() else folder, found.file, options.table is not None)
+        ask_about_files(
+            top if top.is_dir() else folder, found, options.table is not None, stated.name if stated else None
+        )
+    if found.nested:
+        notes.append(f"not read, as their cells are lists or the like: {', '.join(found.nested)}")
     _check_twice(whole, stated, found.file)
     told = list(zip(found.table[label], found.table[attribute], stated.splits() if stated else whole, strict=True))
     check_links(folder, whole, told, notes)
@@ -78,9 +83,8 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
     if not unknown:
         values["attribute_values"] = named_values(table[attribute], attribute, "attribute", found.file)
     _missing(table[attribute] == "", attribute, found.file, options.missing, values, notes)
-    values["held_out"] = _held_out(
-        chosen["split"], split_values, options, notes, "folders say" if found.file.is_dir() else "table has"
-    )
+    where = None if stated is None else PLACES.get(stated.name, f"the column {stated.name}")
+    values["held_out"] = _held_out(where, split_values, options, notes, found.source)
     for role in ("label", "attribute"):
         values[f"{role}s"] = {key: _words(key, value) for key, value in values[f"{role}_values"].items()}
     if unknown:
@@ -164,7 +168,7 @@ def _take_split(found: Read, stated: Statement | None, notes: list[str]) -> tupl
         return None, None
     splits = stated.splits()
     named = [(split, value) for value, split in stated.meaning.items() if (stated.values == value).any()]
-    own = stated.name in found.table and stated.values.equals(found.table[stated.name]) and stated.name != FILE_SPLIT
+    own = stated.name in found.table and stated.values.equals(found.table[stated.name]) and stated.name not in PLACES
     if own and len(named) == splits.nunique() and LEFT_OUT not in set(splits):
         return stated.name, {split: dict(named)[split] for split in SPLITS if split in dict(named)}
     name = stated.name
@@ -175,7 +179,7 @@ def _take_split(found: Read, stated: Statement | None, notes: list[str]) -> tupl
         values = ", ".join(repr(value) for split, value in named if split == LEFT_OUT)
         notes.append(f"{(~kept).sum()} images whose {stated.name} is {values} are left out")
     found.table = found.table.assign(**{name: splits})[kept].reset_index(drop=True)
-    found.table = found.table.drop(columns=FILE_SPLIT, errors="ignore")
+    found.table = found.table.drop(columns=list(PLACES), errors="ignore")
     found.changes.append("with a column for the splits")
     return name, {split: split for split in SPLITS if split in set(splits)}
 
@@ -221,13 +225,13 @@ def _missing(
 
 
 def _held_out(
-    column: str | None, known: dict[str, str] | None, options: Options, notes: list[str], source: str
+    where: str | None, known: dict[str, str] | None, options: Options, notes: list[str], source: str
 ) -> dict[str, float] | None:
-    """Return the shares of the splits that the table does not have."""
+    """Return the shares of the splits that the table does not have; `where` the others are said, if they are."""
     known = known or {}
-    if column is not None and "train" not in known:
+    if where is not None and "train" not in known:
         raise UserError(
-            f"the split ({column}) names no training images, only {', '.join(known)}; --split none for a seeded split"
+            f"the split ({where}) names no training images, only {', '.join(known)}; --split none for a seeded split"
         )
     lacking = [split for split in SHARES if split not in known]
     asked = {split: getattr(options, f"share_{split}") for split in SHARES}
@@ -240,7 +244,9 @@ def _held_out(
     if min(shares.values()) < 0 or sum(shares.values()) >= 1 or shares.get("test") == 0:
         told = " and ".join(f"--{split} {share:g}" for split, share in shares.items())
         raise UserError(f"{told}: shares of the training images, which have to leave some; --test more than 0")
-    what = f"the {source} no split" if column is None else f"no image's {column} is for the {' or the '.join(lacking)}"
+    what = f"the {source} no split"
+    if where is not None:
+        what = f"by {where}, no image is for the {' or the '.join(lacking)}"
     told = " and ".join(f"{100 * share:g} % for the {split}" for split, share in shares.items())
     notes.append(f"{what}: a seeded order takes {told} of each group's training images (`held_out`)")
     return shares

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairdream.cli.new_dataset.columns import FOLDER_SPLIT, MOST_VALUES, NAME_SPLIT
+from fairdream.cli.new_dataset.columns import MOST_VALUES
 from fairdream.cli.new_dataset.layouts import is_own
-from fairdream.cli.new_dataset.split_words import hints, words_of
-from fairdream.data.listing import TABLE_SUFFIXES, list_files
+from fairdream.cli.new_dataset.nested import may_say_split
+from fairdream.cli.new_dataset.reading import Read
+from fairdream.cli.new_dataset.split_statements import PLACES
+from fairdream.cli.new_dataset.split_words import NAMES, SPLIT_WORDS, hints, words_of
+from fairdream.data.listing import ARCHIVES, TABLE_SUFFIXES, list_files, suffix_of
 from fairdream.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Words in a column's name.
-NAMES = {"split", "splits", "partition", "subset", "fold", "folds", "kfold", "set", "phase", "usage"}
+# Of a column with a cell that is one of these, the others say a split too. A train may be one of several vehicles, and
+# what is valid the contrary of what is not.
+ALONE = SPLIT_WORDS.keys() - {"train", "valid"}
+FEW = 10  # values of a column with one of them
+PAIRS = ({"seen", "unseen"}, {"base", "novel"})  # of zero-shot learning
 STATING = {"split", "splits", "fold", "folds", "kfold", "partition", "partitions"}  # in a file's name
 LISTS = TABLE_SUFFIXES | {".json", ".list", ".lst", ".mat", ".npy", ".npz", ".pkl", ".txt", ".xls", ".xlsx", ".yaml"}
 
@@ -24,51 +30,21 @@ LISTS = TABLE_SUFFIXES | {".json", ".list", ".lst", ".mat", ".npy", ".npz", ".pk
 def column_hints(values: pd.Series) -> bool:
     """Tell whether a column's name, or words in its values, look like a split."""
     different = set(values)
+    filled = different - {""}
     if len(different) > MOST_VALUES:
         return False
     words = words_of(str(values.name))
     if NAMES & set(words):
         return True
     # yes or no, in whatever words, though some cells be empty
-    if len(different) > 1 and len(different - {""}) <= 2 and hints(str(values.name)):
+    if len(different) > 1 and len(filled) <= 2 and hints(str(values.name)):
         return True
-    said = {split for value in different for split in hints(value)}
-    return "train" in said and len(said) > 1
-
-
-def folder_hints(paths: Sequence[str], columns: Sequence[pd.Series]) -> pd.Series | None:
-    """Return of each image the names of its folders with words for splits in them; nothing where none has.
-
-    Not those that have the name of its class or attribute, in `columns`, nor those that all images share.
-    """
-    import pandas as pd
-
-    folders = [path.split("/")[:-1] for path in paths]
-    shared = shared_folders(folders)
-    classes = [set(own) for own in zip(*columns, strict=True)]
-    found = [
-        "/".join(name for name in own[shared:] if name not in known and hints(name))
-        for own, known in zip(folders, classes, strict=True)
-    ]
-    return pd.Series(found, name=FOLDER_SPLIT, dtype=object) if any(found) else None
-
-
-def shared_folders(folders: Sequence[Sequence[str]]) -> int:
-    """Return how many folders, from the first, all images share."""
-    shared = 0
-    while all(len(own) > shared and own[shared] == folders[0][shared] for own in folders):
-        shared += 1
-    return shared
-
-
-def name_hints(paths: Sequence[str]) -> pd.Series | None:
-    """Return the words for splits in each image's own name; nothing where they are not for training and another."""
-    import pandas as pd
-
-    said = [sorted(hints(PurePosixPath(path).stem)) for path in paths]
-    if not {"train"} < {split for own in said for split in own}:
-        return None
-    return pd.Series(["+".join(own) for own in said], name=NAME_SPLIT, dtype=object)
+    lower = {value.strip().lower() for value in filled}
+    if len(filled) <= FEW and (lower & ALONE or lower in PAIRS):
+        return True
+    said = [hints(value) for value in filled]
+    also = [hints(value, also_ambiguous=True) for value in filled]
+    return {"train"} < set().union(*said) or (all(also) and len(set().union(*also)) > 1)
 
 
 def refuse_classes(folder: Path, names: Iterable[str]) -> None:
@@ -89,30 +65,43 @@ def refuse_classes(folder: Path, names: Iterable[str]) -> None:
         )
 
 
-def ask_about_files(folder: Path, table: Path, chosen: bool) -> None:
-    """Stop where files beside the table are called as lists of splits are, and nothing that was read says a split.
+def ask_about_files(folder: Path, found: Read, chosen: bool, stated: str | None) -> None:
+    """Stop where something else may say a split, and what was read says none, or one alone: lists, archives, columns.
 
     Parameters
     ----------
     chosen
         Whether the table was chosen by name; other tables beside it are then known of.
+    stated
+        What says that one, as ``--split`` calls it.
 
     Raises
     ------
     UserError
         With the files.
     """
-    found = []
-    for path in (folder / name for name in list_files(folder, LISTS).files):
-        known = path == table or is_own(path)
+    table = found.file
+    answers = [f"--split {stated} for that of {PLACES.get(stated, stated)} alone"] if stated else []
+    answer = f"say {', or '.join([*answers, '--split none for a seeded split of all images'])}"
+    files = []
+    for path in (folder / name for name in list_files(folder, LISTS | ARCHIVES).files):
+        known = path in (table, *found.files) or is_own(path)
         if chosen and path.parent == table.parent and path.suffix.lower() in TABLE_SUFFIXES:
             known = True
         if not known and (hints(path.stem) or STATING & set(words_of(path.stem))):
-            found.append(str(path))
-    if found:
-        shown = ", ".join(found[:4]) + (", …" if len(found) > 4 else "")
+            files.append(path)
+    if packed := [path.name for path in files if suffix_of(path.name) in ARCHIVES]:
         raise UserError(
-            f"{shown}: {'do these files' if len(found) > 1 else 'does this file'} state a split? None is read from "
-            "there. Write a table with a column `split` that says it of each image, or say --split none for a seeded "
-            "split of all images"
+            f"{folder}: is a split in {', '.join(packed)}? Nothing is read from there. Unpack it, or {answer}"
+        )
+    if files:
+        shown = ", ".join(map(str, files[:4])) + (", …" if len(files) > 4 else "")
+        raise UserError(
+            f"{shown}: {'do these files' if len(files) > 1 else 'does this file'} state a split? None is read from "
+            f"there. Write a table with a column `split` that says it of each image, or {answer}"
+        )
+    if columns := [name for name in found.nested if may_say_split(name)]:
+        raise UserError(
+            f"{table}: does {columns[0]} state a split? Its cells are lists or the like, and not read. Write a column "
+            f"of one word an image, or {answer}"
         )

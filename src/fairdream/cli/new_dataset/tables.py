@@ -12,10 +12,12 @@ from pathlib import Path
 from fairdream.cli.new_dataset import parquet
 from fairdream.cli.new_dataset.class_folders import read_class_folders
 from fairdream.cli.new_dataset.columns import FILE_SPLIT
+from fairdream.cli.new_dataset.image_columns import choose_image_column
 from fairdream.cli.new_dataset.image_paths import choose_path_column, locate
 from fairdream.cli.new_dataset.layouts import is_own
 from fairdream.cli.new_dataset.reading import Read, as_cells, read
-from fairdream.cli.new_dataset.split_words import split_of, split_of_file
+from fairdream.cli.new_dataset.split_places import file_splits
+from fairdream.cli.new_dataset.split_words import likely_split, split_of, split_of_file
 from fairdream.data import listing
 from fairdream.data.listing import Listing
 from fairdream.errors import UserError
@@ -53,7 +55,7 @@ def find_table(folder: Path, asked: str | None, image: str | None, split: str | 
             notes.append(f"the table is that in {stored[0].name}; {', '.join(others)} is not read, else --table")
         return _as_one(folder, stored, image, notes)
     splits = {path: split_of_file(path.stem) for path in tables}
-    by_split = [path for path in tables if splits[path]]
+    by_split = [path for path in tables if splits[path] or likely_split(path.stem)]
     metadata = [path for path in tables if path.name in METADATA]
     if by_split and len(by_split) == len(tables) > 1:
         return _as_one(folder, by_split, image, notes)
@@ -69,10 +71,10 @@ def find_table(folder: Path, asked: str | None, image: str | None, split: str | 
             notes.append(f"the table is {table.name}; {', '.join(others)} is not read, else --table")
         return _as_one(folder, [table], image, notes)
     if tables:
-        whole = f"--table {','.join(path.name for path in by_split)} reads these as one; " if len(by_split) > 1 else ""
+        whole = f"--table {','.join(path.name for path in by_split)} reads these as one. " if len(by_split) > 1 else ""
         raise UserError(
             f"{folder} has several tables: {', '.join(path.name for path in tables)}; choose one with --table. {whole}"
-            "what several say of the same images has to be joined in one table first"
+            "What several say of the same images has to be joined in one table first"
         )
     return _without_tables(found, image, notes)
 
@@ -92,10 +94,14 @@ def _without_tables(found: Listing, image: str | None, notes: list[str]) -> Read
     found.files = [name for name in found.files if listing.suffix_of(name) in listing.IMAGE_SUFFIXES]
     if not found.files:
         if stored := [path for path in below if listing.suffix_of(path.name) == ".parquet"]:
-            parquet.choose_image_column(stored, image, notes)  # tells of a column that is called as images are
+            choose_image_column(stored, image, notes)  # tells of a column that is called as images are
         told = "".join(f"\n{note}" for note in found.told())
+        if packed := listing.list_files(folder, listing.ARCHIVES).files:
+            told += f"\nUnpack {', '.join(packed[:4])}{', …' * (len(packed) > 4)} first"
         raise UserError(f"{folder}: neither a table (CSV, TSV, JSON Lines, Parquet) nor an image below it{told}")
-    return Read(folder, read_class_folders(found, notes), path="path", changes=["of the folders' names"])
+    return Read(
+        folder, read_class_folders(found, notes), path="path", changes=["of the folders' names"], source="folders say"
+    )
 
 
 def _of_splits(folder: Path, files: list[Path], notes: list[str]) -> list[Path]:
@@ -120,8 +126,8 @@ def _named(folder: Path, asked: str, tables: list[Path], notes: list[str]) -> li
         if not os.path.isfile(file):  # also where the name is too long for one
             there = ", ".join(path.name for path in tables)
             raise UserError(f"{file}: no such table; of tables, {folder} has: {there or 'none'}")
-    others = [path.name for path in tables if path not in files and split_of_file(path.stem)]
-    if others and any(split_of_file(file.stem) for file in files):
+    others = [path.name for path in tables if path not in files and likely_split(path.stem)]
+    if others and any(likely_split(file.stem) for file in files):
         together = ",".join([*(file.name for file in files), *others])
         notes.append(f"{', '.join(others)} is not read; --table {together} reads them as one")
     return files
@@ -132,26 +138,29 @@ def _as_one(folder: Path, files: Sequence[Path], image: str | None, notes: list[
     import pandas as pd
 
     if all(listing.suffix_of(file.name) == ".parquet" for file in files):
-        column = parquet.choose_image_column(files, image, notes)
+        column = choose_image_column(files, image, notes)
         if column is not None:
-            table = parquet.unpack(folder, files, column)
-            return as_cells(Read(folder, table, path="path", changes=["with the images unpacked"]))
+            table, nested = parquet.unpack(folder, files, column)
+            changes = ["with the images unpacked"]
+            return as_cells(Read(folder, table, None, changes, nested, "path", "tables say", files))
     if len(files) == 1 and files[0].parent == folder:
         return read(files[0])
-    parts, changes = [], []
+    parts, changes, nested = [], [], []
+    said = file_splits(folder, files)
     for file in files:
         found = read(file)
-        home = file.parent
-        split = split_of_file(file.stem) or split_of(home.name)
+        home, split = file.parent, said[file]
         column = choose_path_column(found.table, image, home, file, notes)
         located = locate(home, found.table.pop(column), file, split=split, top=folder)
         up = home.relative_to(folder)
         part = found.table.assign(path=[(up / path).as_posix() for path in located.whole()])
         parts.append(part.assign(**{FILE_SPLIT: split}) if split else part)
         changes += found.changes
+        nested += [name for name in found.nested if name not in nested]
     shared = set.intersection(*(set(part.columns) for part in parts))
     whole = pd.concat(parts, ignore_index=True).fillna("")
     if lone := [column for column in whole if column not in shared]:
         notes.append(f"some of the tables alone have the columns {', '.join(lone)}")
     names = ", ".join(file.relative_to(folder).as_posix() for file in files)
-    return Read(folder, whole, path="path", changes=[f"of {names}", *dict.fromkeys(changes)])
+    changes = [f"of {names}", *dict.fromkeys(changes)]
+    return Read(folder, whole, None, changes, nested, "path", "tables say", files)
