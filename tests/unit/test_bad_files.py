@@ -27,9 +27,11 @@ from safetensors.numpy import save_file
 from test_bad_input import CASES as INPUTS
 from test_bad_input import data
 from test_bad_own_data import CASES as OWN_DATA
+from test_infer_attributes import REFUSED as NOT_INFERRED
 from test_listing import CASES as FOLDERS
 from test_repairs import LEFT_OUT
 from test_slurm_submission import NO_PROGRAM, NOT_SUBMITTED
+from test_xrm import NO_SHORTCUT
 
 from fairdream.__main__ import main
 from fairdream.classification import checkpoint
@@ -956,7 +958,7 @@ def test_a_full_disk_is_told_as_such_whoever_writes(kind, tmp_path, full_disk):
 def test_every_message_is_explained_and_every_explained_one_is_tested():
     tested = {case.words[0].strip(" ;") for case in [*CASES, *INPUTS, *OWN_DATA, *FOLDERS]} | {"free space, or put"}
     tested.add("Config file is not valid JSON or YAML")  # Snakemake's: tests/workflow/test_refusals.py
-    tested |= {NOT_SUBMITTED, NO_PROGRAM, LEFT_OUT}
+    tested |= {NOT_SUBMITTED, NO_PROGRAM, LEFT_OUT, NO_SHORTCUT, *NOT_INFERRED}
     explained = documented()
     assert len(set(explained)) == len(explained)
     assert set(explained) == tested

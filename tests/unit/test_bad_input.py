@@ -271,6 +271,13 @@ for row, words in (
         baselines__dfr_synthetic={"images_of": row},
     )
 at_the_start(
+    "a lone attribute",
+    "attributes: give two or more",
+    "datasets.waterbirds",
+    "`unknown` alone",
+    datasets__waterbirds__attributes={"land": "on land"},
+)
+at_the_start(
     "a scheduler with a typing error",
     "diffusers has no",
     "DDMScheduler",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, TypeAdapter, field_validator, model_validator
 
 from fairdream.config.base import Count, Folder, Fraction, GroupSize, Name, Ratio, Section, Words, filled_with
 
@@ -143,7 +143,7 @@ class Dataset(Source):
 
     origin: str = Field(description="Where to get it; shown when it is missing.")
     labels: dict[Name, Words] = Field(min_length=2, description="Class -> its words in prompts.")
-    attributes: dict[Name, Words] = Field(
+    attributes: dict[Name, str] = Field(
         min_length=1,
         description="Attribute -> its words in prompts. `unknown` alone where no image has one.",
     )
@@ -157,6 +157,12 @@ class Dataset(Source):
     def split_at(self, bias: str) -> OwnSplit | None:
         """Return the data set's own training set of a bias, if there is one."""
         return next((own for own in self.splits if str(own.bias) == bias), None)
+
+    @field_validator("attributes")
+    @classmethod
+    def _words_but_for_what_is_unknown(cls, attributes: dict[str, str]) -> dict[str, str]:
+        known = {value: words for value, words in attributes.items() if attributes.keys() != {UNKNOWN}}
+        return attributes | TypeAdapter(dict[str, Words]).validate_python(known)
 
     @model_validator(mode="after")
     def _groups(self) -> Self:

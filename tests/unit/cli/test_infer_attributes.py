@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from own_data import GROUPS, ROWS, indexed, main, refused, table
 
 from fairdream.cli import infer_attributes, runs
@@ -154,10 +155,6 @@ def test_words_on_the_command_line_take_the_place_of_all_others(pets, monkeypatc
     config = load_config(arguments[-1])
     assert config.datasets["pets"].inference.words == {"on_grass": ["on grass"], "mud": ["in mud", "wet"]}
     assert config.results == "results/pets"
-    with pytest.raises(UserError, match="which goes by none"):
-        infer_attributes.show(run_of("pets"), "xrm", None, ["snow"])
-    with pytest.raises(UserError, match=r"--words 'snow': words of two values"):
-        infer_attributes.show(run_of("pets"), None, None, ["snow"])
 
 
 def test_an_edited_configuration_is_kept_beside_the_new_one(pets, capsys):
@@ -168,13 +165,48 @@ def test_an_edited_configuration_is_kept_beside_the_new_one(pets, capsys):
     assert "is now config/pets-words.yaml.old" in capsys.readouterr().out
 
 
-def test_what_cannot_be_inferred_is_said_before_any_job(pets):
-    main(["pets", "--attribute", "unknown"])
-    with pytest.raises(UserError, match="no words are known for the attribute of pets"):
-        infer_attributes.show(run_of("pets"), "words", None)
-    with pytest.raises(UserError, match="no data set birds: choose --dataset of pets"):
-        infer_attributes.show(run_of("pets"), None, "birds")
+def asked(name: str, way: str | None = None, dataset: str | None = None, words: tuple[str, ...] = ()) -> None:
+    infer_attributes.show(run_of(name), way, dataset, words)
+
+
+def asked_of_what_was_inferred(home: Path) -> None:
     main(["pets", *WORDS, "--force"])
-    infer(pets, "pets", "words", by_name)
-    with pytest.raises(UserError, match="inferred already"):
-        infer_attributes.show(run_of("pets-words"), None, None)
+    infer(home, "pets", "words", by_name)
+    asked("pets-words")
+
+
+def asked_where_images_are_left_out(home: Path) -> None:
+    file = home / "config/pets.yaml"
+    plain = yaml.safe_load(file.read_text())
+    plain["datasets"]["pets"]["missing_attribute"] = "drop"
+    file.write_text(yaml.safe_dump(plain))
+    asked("pets")
+
+
+def two_values_of_the_same_words(home: Path) -> None:
+    main(["pets", "--attribute-words", "snow=in snow", "--attribute-words", "ice=in snow", "--force"])
+    infer(home, "pets", "words", lambda row: "snow" if by_name(row) == "ground" else "ice")
+
+
+# Messages of docs/errors.md, and what leads to each.
+REFUSED = {
+    "no words are known for the attribute": lambda home: asked("pets", "words"),
+    "choose --dataset of": lambda home: asked("pets", dataset="birds"),
+    "which goes by none: leave one out": lambda home: asked("pets", "xrm", words=("snow",)),
+    "words of two values or more tell them apart": lambda home: asked("pets", words=("snow",)),
+    "expected words for one more value": lambda home: asked("pets", words=("in snow", "in snow")),
+    "give the column that has the attribute, or the words": lambda home: main(
+        ["pets", "--attribute", "place", *WORDS, "--force"]
+    ),
+    "images without an attribute are left out, and so could not be": asked_where_images_are_left_out,
+    "its attribute is inferred already": asked_of_what_was_inferred,
+    "were written, but are not ready to run": two_values_of_the_same_words,
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_cannot_be_inferred_is_said_before_any_job(pets, message, monkeypatch):
+    monkeypatch.setattr(infer_attributes, "snakemake", lambda arguments: pytest.fail("no job may begin"))
+    main(["pets", "--attribute", "unknown"])
+    with pytest.raises(UserError, match=message):
+        REFUSED[message](pets)

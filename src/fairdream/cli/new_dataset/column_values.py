@@ -41,13 +41,13 @@ def named_values(values: Iterable[str], column: str, role: str, file: Path) -> d
         )
     alike: dict[str, str] = {}
     for value in different:
-        number = re.fullmatch(NUMBER, value.strip())
+        is_number = re.fullmatch(NUMBER, value.strip()) is not None
         other = alike.setdefault(
-            str(Fraction(value)) if number else " ".join(one_form(value).casefold().split()), value
+            str(Fraction(value)) if is_number else " ".join(one_form(value).casefold().split()), value
         )
         # letters may be classes
         if other != value and max(len(other), len(value)) > 1:
-            how = "are one number" if number else "differ in case, blanks or Unicode form alone"
+            how = "are one number" if is_number else "differ in case, blanks or Unicode form alone"
             raise UserError(f"{file}: {column}: {other!r} and {value!r} {how}; fix the table")
     names: dict[str, str] = {}
     for value in different:

@@ -12,7 +12,7 @@ from pathlib import Path
 from fairdream.cli.new_dataset import parquet
 from fairdream.cli.new_dataset.class_folders import read_class_folders
 from fairdream.cli.new_dataset.columns import FILE_SPLIT
-from fairdream.cli.new_dataset.image_columns import choose_image_column
+from fairdream.cli.new_dataset.image_columns import choose_image_column, holds_images
 from fairdream.cli.new_dataset.image_paths import choose_path_column, locate
 from fairdream.cli.new_dataset.layouts import is_own
 from fairdream.cli.new_dataset.reading import Read, as_cells, read
@@ -48,7 +48,7 @@ def find_table(folder: Path, asked: str | None, image: str | None, split: str | 
         return _as_one(folder, _named(folder, asked, tables, notes), image, notes)
     found = listing.list_files(folder, listing.IMAGE_SUFFIXES | STORED, without_folders={parquet.UNPACKED})
     stored = [folder / name for name in found.files if listing.suffix_of(name) == ".parquet"]
-    if stored := [path for path in stored if parquet.holds_images(path)]:
+    if stored := [path for path in stored if holds_images(path)]:
         parquet.check_one_configuration(folder, stored)
         others = [path.name for path in tables if path not in stored]
         if others:
