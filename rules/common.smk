@@ -30,7 +30,7 @@ from fairdream.planning.params import read_by
 from fairdream.planning.report_labels import label, of_run, page_category, page_label, page_subcategory
 from fairdream.planning.wildcards import ask
 from fairdream.reporting.html_page import PAGES
-from fairdream.runtime import repairs, run_snapshot
+from fairdream.runtime import locks, repairs, run_snapshot
 from fairdream.runtime.code_digest import code_digest
 
 
@@ -83,9 +83,9 @@ def refresh_manifests():
         model_files.refresh(model(role), role)
 
 
-# Only where the user starts the run: jobs on other nodes parse this file again. And not beside a run that goes on, whose
-# jobs may be reading the manifest: a dry run meanwhile must not make it newer than what they write.
-if workflow.is_main_process and not any(Path(".snakemake/locks").glob("*")):
+# Only where the user starts the run: jobs on other nodes parse this file again. And not beside a run of the same results,
+# whose jobs may be reading the manifest: a dry run meanwhile must not make it newer than what they write.
+if workflow.is_main_process and not locks.are_locked(CONFIG.results):
     with refusals():
         refresh_manifests()
 

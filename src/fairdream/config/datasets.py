@@ -126,6 +126,19 @@ class Inference(Section):
         description="Texts that the words are put into, each with every class's.",
     )
 
+    @model_validator(mode="after")
+    def _words_tell_values_apart(self) -> Self:
+        if silent := [template for template in self.templates if "{attribute}" not in template]:
+            raise ValueError(f"templates: {silent[0]!r} has no {{attribute}}, so it says the same of every value")
+        owners: dict[str, str] = {}
+        for value, words in (self.words or {}).items():
+            for text in words:
+                other = owners.setdefault(" ".join(text.casefold().split()), value)
+                if other != value or not text.strip():
+                    told = f"{text!r} is said of {other} too" if text.strip() else "a text without words"
+                    raise ValueError(f"words.{value}: {told}; give words that are of this value alone")
+        return self
+
 
 class Inferred(Section):
     """What `fairdream infer-attributes` says of the attribute that it inferred; see its page."""

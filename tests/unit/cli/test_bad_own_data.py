@@ -300,6 +300,20 @@ def _(folder: Path) -> Callable:
     return new_dataset(folder)
 
 
+@CASES.add("a split in an archive", "Nothing is read from there. Unpack it", "is a split in test.zip?", "--split none")
+def _(folder: Path) -> Callable:
+    write(table(folder, ROWS, COLUMNS[:3]) / "test.zip", b"")
+    return new_dataset(folder)
+
+
+@CASES.add("a split of lists", "Its cells are lists or the like, and not read", "does split state a split?")
+def _(folder: Path) -> Callable:
+    frame = pd.DataFrame(with_splits(), columns=COLUMNS)
+    cells = [["train", "test"] for _ in range(len(frame))]
+    frame.assign(split=cells).to_parquet(table(folder, files=[]) / "labels.parquet")
+    return new_dataset(folder)
+
+
 @CASES.add("the name of a run of the workflow", "commands or files of the workflow have this name", "paper")
 def _(folder: Path) -> Callable:
     table(folder)

@@ -38,7 +38,6 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
     UserError
         When the table or the options do not fit, or what they mean is not certain.
     """
-    given = parse_values(options.split_values)
     found = find_table(folder, options.table, options.path, options.split, notes)
     chosen: dict[str, str | None] = {"path": found.path}
     if found.path is None:
@@ -53,13 +52,7 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
             f"{found.file}: {label} is both label and attribute; choose another column with --label or --attribute"
         )
     whole = located.whole()
-    stated = stated_split(found.table, whole, (path, label, attribute), options.split, given, found.file, notes)
-    lone = stated is not None and stated.splits().nunique() == 1
-    if options.split is None and (stated is None or lone):
-        top = options.folder if options.folder and options.folder.is_dir() else Path("data", options.name)
-        ask_about_files(
-            top if top.is_dir() else folder, found, options.table is not None, stated.name if stated else None
-        )
+    stated = _stated(folder, found, whole, (path, label, attribute), options, notes)
     if found.nested:
         notes.append(f"not read, as their cells are lists or the like: {', '.join(found.nested)}")
     _check_twice(whole, stated, found.file)
@@ -93,6 +86,21 @@ def look(folder: Path, options: Options, notes: list[str]) -> dict[str, Any]:
     values["images"] = located.base
     file = _file_to_read(folder, found, chosen, values, notes)
     return values | {"tables": [{"file": file, **chosen}]}
+
+
+def _stated(
+    folder: Path, found: Read, paths: list[str], others: tuple[str, ...], options: Options, notes: list[str]
+) -> Statement | None:
+    """Return the split that the table, or the names of folders and files, state; ask about lists that may do so."""
+    given = parse_values(options.split_values)
+    stated = stated_split(found.table, paths, others, options.split, given, found.file, notes)
+    lone = stated is not None and stated.splits().nunique() == 1
+    if options.split is None and (stated is None or lone):
+        top = options.folder if options.folder and options.folder.is_dir() else Path("data", options.name)
+        ask_about_files(
+            top if top.is_dir() else folder, found, options.table is not None, stated.name if stated else None
+        )
+    return stated
 
 
 def _choose(found: Read, role: str, asked: str | None, notes: list[str]) -> str:
