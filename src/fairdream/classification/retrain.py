@@ -228,9 +228,11 @@ def _afr(head: torch.nn.Linear, features: torch.Tensor, rows: pd.DataFrame, conf
     unseen, held_out = (np.flatnonzero(split == name) for name in ("held_back", "validation"))
     if not len(unseen):
         unseen = np.flatnonzero(split == "train")
-    if not len(held_out):
+    shown, classes = rows["label"].iloc[held_out].nunique(), head.out_features
+    if shown < classes:
         raise UserError(
-            "AFR chooses by the validation images: give some (held_out.validation), or take afr out of methods"
+            f"AFR chooses by the validation images, which show {shown} of {classes} classes: give more of them "
+            "(held_out.validation), or take afr out of methods"
         )
     images, checked = (images_at(features, rows, positions) for positions in (unseen, held_out))
     replace_weights(head, *afr.fit(head.weight.double(), head.bias.double(), images, checked, config))

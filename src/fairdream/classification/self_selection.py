@@ -64,10 +64,12 @@ def fit(
     import torch
 
     held_out = np.flatnonzero(rows["split"].to_numpy(str) == "validation")
-    if len(held_out) < 2:
+    shown, all_classes = rows["class"].iloc[held_out].nunique(), network.head.out_features
+    if len(held_out) < 2 or shown < all_classes:
         raise UserError(
             f"SELF learns from one half of the validation images and chooses by the other, and there are "
-            f"{len(held_out)}: give more of them (held_out.validation), or take self out of methods"
+            f"{len(held_out)}, of {shown} of {all_classes} classes: give more of them (held_out.validation), or take "
+            "self out of methods"
         )
     held_out = np.random.default_rng(seed_of("held out", seed)).permutation(held_out)
     pool, check = held_out[: len(held_out) // 2], held_out[len(held_out) // 2 :]

@@ -344,9 +344,12 @@ def test_after_synthetic_images_afr_learns_from_all_real_ones_and_needs_a_valida
     path, rows = train(data), pd.read_parquet(data / "split.parquet")
     apply(data, path, "afr", afr=AfrFit())
     assert seen == [40]
-    rows[rows["split"] != "validation"].to_parquet(data / "split.parquet", index=False)
-    with pytest.raises(UserError, match="AFR chooses by the validation images: give some"):
-        apply(data, path, "afr", afr=AfrFit())
+    held_out = rows["split"] == "validation"
+    for left, shown in ((rows["label"] == rows["label"].iloc[0], 1), (rows["label"] == "none", 0)):
+        rows[~held_out | left].to_parquet(data / "split.parquet", index=False)
+        told = f"AFR chooses by the validation images, which show {shown} of 2 classes: give more"
+        with pytest.raises(UserError, match=told):
+            apply(data, path, "afr", afr=AfrFit())
 
 
 def test_hsfm_moves_the_last_layer_alone_and_chooses_by_other_images_than_it_learns_from(data, monkeypatch):
@@ -362,12 +365,12 @@ def test_hsfm_moves_the_last_layer_alone_and_chooses_by_other_images_than_it_lea
     assert all(torch.equal(after[key], again[key]) for key in after)
 
 
-@pytest.mark.parametrize("left", [0, 1])
-def test_self_with_too_few_validation_images_is_refused(data, left):
+@pytest.mark.parametrize(("left", "shown"), [(0, 0), (1, 1), (8, 1)])
+def test_self_with_too_few_validation_images_is_refused(data, left, shown):
     path, split = train(data), pd.read_parquet(data / "split.parquet")
-    few = split[split["split"] == "validation"][:left]
+    few = split[split["split"] == "validation"].sort_values("label", kind="stable")[:left]
     pd.concat([split[split["split"] != "validation"], few]).to_parquet(data / "split.parquet", index=False)
-    with pytest.raises(UserError, match=f"chooses by the other, and there are {left}: give more"):
+    with pytest.raises(UserError, match=f"by the other, and there are {left}, of {shown} of 2 classes: give more"):
         apply(data, path, "self", self_=SELF)
 
 
