@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fairdream.classification import classifier, dfr
 from fairdream.data.images import read_pngs
+from fairdream.runtime.job import LOGGER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,8 @@ def features_of(
 
     chosen = pd.read_parquet(selected)
     chosen = chosen.iloc[dfr.balanced_subset(chosen["group"].to_numpy(str), generator, count)]
+    if (there := int(chosen["group"].value_counts().min())) < count:
+        LOGGER.warning("%d selected images of each group were asked for; the smallest group has %d", count, there)
     # shard by shard, of which few images are kept
     pngs: dict[str, bytes] = {}
     for shard, rows in chosen["id"].groupby(chosen["shard"], sort=False):

@@ -311,6 +311,12 @@ def test_dfr_on_synthetic_images_sees_as_many_of_each_group_and_no_real_group(da
     assert all(torch.equal(after[key], again[key]) for key in after)
 
 
+def test_fewer_synthetic_images_than_asked_for_are_told(data, synthetic, caplog):
+    values = {"dfr": DfrValues(strengths=[1.0], refits=1), "synthetic_images": 1000}
+    apply(data, train(data), "dfr_synthetic", synthetic, **values)
+    assert "1000 selected images of each group were asked for; the smallest group has" in caplog.text
+
+
 def test_dfr_on_synthetic_images_of_one_class_is_refused(data, synthetic):
     chosen = pd.read_parquet(synthetic)
     chosen[chosen["group"].str.startswith("a")].to_parquet(synthetic, index=False)
