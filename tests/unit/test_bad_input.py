@@ -247,6 +247,9 @@ def at_the_start(name: str, *words: str, **values: Any) -> None:
         return lambda: preflight.check(validate_config(edited(**values)))
 
 
+LONG = " ".join(["very"] * 280)
+
+
 for row in ("self", "dfr", "afr", "hsfm"):
     at_the_start(
         f"{row} without a validation image",
@@ -276,6 +279,25 @@ at_the_start(
     "datasets.waterbirds",
     "`unknown` alone",
     datasets__waterbirds__attributes={"land": "on land"},
+)
+at_the_start(
+    "one word for two values",
+    "give words that are of this value alone",
+    "datasets.waterbirds.inference: words.water: 'On  land' is said of land too",
+    datasets__waterbirds__inference={"words": {"land": ["on land"], "water": ["On  land"]}},
+)
+at_the_start(
+    "words of an inference that are cut",
+    "would cut off",
+    "datasets.waterbirds.inference: land: 'photo of a landbird, very very",
+    "CLIP ViT-L-14",
+    datasets__waterbirds__inference={"words": {"land": [f"{LONG} dry"], "water": ["on water"]}},
+)
+at_the_start(
+    "a template without the attribute",
+    "so it says the same of every value",
+    "datasets.waterbirds.inference: templates: 'photo of a {label}'",
+    datasets__waterbirds__inference={"templates": ["{attribute}", "photo of a {label}"]},
 )
 at_the_start(
     "a scheduler with a typing error",
@@ -375,7 +397,6 @@ def _(folder: Path) -> Callable:
 
 # Prompts.
 
-LONG = " ".join(["very"] * 280)
 at_the_start(
     "a prompt that is cut before its attribute",
     "would cut off",

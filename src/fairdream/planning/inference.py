@@ -52,3 +52,14 @@ def texts(config: Config, dataset: str) -> dict[str, list[str]]:
         )
         for value, several in words_of(config, dataset).items()
     }
+
+
+def clip_texts(config: Config) -> dict[str, str]:
+    """Return the texts of the words that are stated for an inference, each with the key that it comes from."""
+    return {
+        text: f"datasets.{dataset}.inference: {value}"
+        for dataset, own in config.datasets.items()
+        if own.inference.words is not None
+        for value, several in texts(config, dataset).items()
+        for text in several
+    }

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from fairdream.config.root import Config
 from fairdream.errors import UserError
-from fairdream.planning import prompts
+from fairdream.planning import inference, prompts
 
 CLIP_LIMIT = 77  # tokens, start and end included
 TOY_VOCABULARY = 5_000  # tokens; OpenAI's CLIP has 49,408
@@ -50,7 +50,7 @@ def check_lengths(config: Config) -> None:
     folder, clip = config.models.diffusion_folder, config.models.clip.name
     for encoder, texts, limit, load in (
         ("the base model's text encoder", prompts.diffusion_texts(config), *_diffusion(folder)),
-        (f"CLIP {clip}", prompts.clip_texts(config), *_clip(clip)),
+        (f"CLIP {clip}", prompts.clip_texts(config) | inference.clip_texts(config), *_clip(clip)),
     ):
         long = {text: key for text, key in texts.items() if prompts.most_tokens(text) > limit}
         tokenizer = load() if long else None
