@@ -1,5 +1,6 @@
 """`fairdream infer-attributes`: the table and the configuration that it writes are a run like any other's."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -175,17 +176,22 @@ def asked_of_what_was_inferred(home: Path) -> None:
     asked("pets-words")
 
 
-def asked_where_images_are_left_out(home: Path) -> None:
+def edited(home: Path, edit: Callable[[dict], object]) -> None:
     file = home / "config/pets.yaml"
     plain = yaml.safe_load(file.read_text())
-    plain["datasets"]["pets"]["missing_attribute"] = "drop"
+    edit(plain)
     file.write_text(yaml.safe_dump(plain))
+
+
+def asked_where_images_are_left_out(home: Path) -> None:
+    edited(home, lambda plain: plain["datasets"]["pets"].update(missing_attribute="drop"))
     asked("pets")
 
 
-def two_values_of_the_same_words(home: Path) -> None:
-    main(["pets", "--attribute-words", "snow=in snow", "--attribute-words", "ice=in snow", "--force"])
-    infer(home, "pets", "words", lambda row: "snow" if by_name(row) == "ground" else "ice")
+def inferred_for_a_run_that_is_refused(home: Path) -> None:
+    main(["pets", *WORDS, "--force"])
+    edited(home, lambda plain: plain["generate"].update(num_inference_steps=501))
+    infer(home, "pets", "words", by_name)
 
 
 # Messages of docs/errors.md, and what leads to each.
@@ -200,7 +206,7 @@ REFUSED = {
     ),
     "images without an attribute are left out, and so could not be": asked_where_images_are_left_out,
     "its attribute is inferred already": asked_of_what_was_inferred,
-    "were written, but are not ready to run": two_values_of_the_same_words,
+    "were written, but are not ready to run": inferred_for_a_run_that_is_refused,
 }
 
 
