@@ -84,15 +84,26 @@ pretrain:
     gdro@celeba:
       epochs: 50 # as its authors
     celeba: {flip: true}
+finetune:
+  overrides: {celeba: {steps: 5}, lora: {steps: 9}, lora@utkface: {rank: 2}} # in one line
+retrain:
+  overrides:
+    "gdro@celeba": {epochs: 3}
+    'ft_all': {epochs: 2}
 baselines:
   jtt:
     overrides: # by data set
       utkface: {first: 0.1}
     first: 0.2
+  gdro:
+    overrides: {utkface: {step_size: 0.5}}
+    step_size: 0.1
 """
     written = yaml.safe_load(render.configuration(base, "birds", "config.yaml", example("birds", [])))
     assert written["pretrain"] == {"overrides": {"gdro": {"epochs": 300}}}
-    assert written["baselines"] == {"jtt": {"first": 0.2}}
+    assert written["finetune"] == {"overrides": {"lora": {"steps": 9}}}
+    assert written["retrain"] == {"overrides": {"ft_all": {"epochs": 2}}}
+    assert written["baselines"] == {"jtt": {"first": 0.2}, "gdro": {"step_size": 0.1}}
     same = yaml.safe_load(render.configuration(base, "celeba", "config.yaml", example("celeba", [])))
     assert same["pretrain"]["overrides"].keys() == {"gdro", "gdro@celeba", "celeba"}
 

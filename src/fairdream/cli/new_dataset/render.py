@@ -126,9 +126,20 @@ def _without_overrides(text: str, datasets: Collection[str]) -> str:
     names = "|".join(map(re.escape, datasets))
 
     def others(block: re.Match[str]) -> str:
-        rest = re.sub(rf"^( +)(\w+@)?({names}):.*\n(\1 .*\n)*", "", block["values"], flags=re.M)
+        rest = re.sub(rf"^( +)[\"']?(\w+@)?({names})[\"']?:.*\n(\1 .*\n)*", "", block["values"], flags=re.M)
         return block["key"] + rest if re.search(r"^ +[^ #]", rest, re.M) else ""
 
+    def others_in_line(line: re.Match[str]) -> str:
+        try:
+            given = yaml.safe_load(line[0])["overrides"]
+        except yaml.YAMLError:  # it goes on in the next line
+            return line[0]
+        rest = {key: own for key, own in given.items() if key.rpartition("@")[2] not in datasets}
+        if rest == given:
+            return line[0]
+        return f"{line[1]} {_flow(rest)}\n" if rest else ""
+
+    text = re.sub(r"^( +overrides:) *\{.*\n", others_in_line, text, flags=re.M)
     return re.sub(r"^(?P<key>( +)overrides:( *#.*)?\n)(?P<values>(\2 .*\n)+)", others, text, flags=re.M)
 
 
