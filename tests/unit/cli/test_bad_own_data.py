@@ -306,6 +306,27 @@ def _(folder: Path) -> Callable:
     return new_dataset(folder)
 
 
+@CASES.add(
+    "links in folders of splits", "and are not read. Write a table with a column", "do test, train state a split?"
+)
+def _(folder: Path) -> Callable:
+    data = table(folder, ROWS, COLUMNS[:3])
+    for place, name in (("train", ROWS[0][0]), ("test", ROWS[1][0])):
+        write(data / place / name, png(0))
+    return new_dataset(folder)
+
+
+@CASES.add(
+    "rows without an image", "fill them in, remove them, or say which other column", "rows have no path", "thumb"
+)
+def _(folder: Path) -> Callable:
+    data = table(folder, files=[])
+    frame = pd.DataFrame(with_splits(), columns=COLUMNS)
+    frame = frame.assign(thumb="images/" + frame["path"], path=["", *frame["path"][1:]])
+    frame.to_csv(data / "labels.csv", index=False)
+    return new_dataset(folder)
+
+
 @CASES.add("a split of lists", "Its cells are lists or the like, and not read", "does split state a split?")
 def _(folder: Path) -> Callable:
     frame = pd.DataFrame(with_splits(), columns=COLUMNS)

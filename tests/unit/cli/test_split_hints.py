@@ -204,3 +204,84 @@ def test_what_was_found_is_told_also_where_the_configuration_is_not_ready(home, 
 def test_no_configuration_is_written_outside_of_a_clone(home):
     (home / "Snakefile").unlink()
     assert "No FairDream workflow in" in refused("pets")
+
+
+# train, validation and test, in an image's path
+SHORT = [("tr", "va", "te"), ("imagesTr", "imagesVa", "imagesTs"), ("trains", "vals", "tests"), ("cv0", "cv1", "cv2")]
+
+
+@pytest.mark.parametrize(
+    ("words", "form"),
+    # numbers in images' own names are theirs
+    [(words, "{split}/{name}") for words in [*SHORT, ("split0", "split1", "split2")]]
+    + [(words, "{split}_{name}") for words in SHORT[:3]],
+)
+def test_short_or_numbered_words_are_asked_about_where_every_image_has_one(home, words, form):
+    own = dict(zip(("train", "validation", "test"), words, strict=True))
+    rows = [(form.format(split=own[split], name=name), *more) for name, *more, split in with_splits()]
+    folder = table(home, rows, COLUMNS)
+    for (name, *_), (new, *_) in zip(ROWS, rows, strict=True):
+        target = folder / "images" / new
+        target.parent.mkdir(exist_ok=True)
+        (folder / "images" / name).rename(target)
+    assert "which images are for training and which for the test is not certain" in refused("pets")
+
+
+@pytest.mark.parametrize("words", [*SHORT[:2], SHORT[3]])
+@pytest.mark.parametrize("form", ["{split}/{label}", "{label}/{split}"])
+def test_folders_of_classes_that_say_splits_together_are_asked_about(home, words, form):
+    own = dict(zip(("train", "validation", "test"), words, strict=True))
+    for number, (name, label, _, split) in enumerate(with_splits()):
+        write(home / "data/pets" / form.format(split=own[split], label=label) / name, png(number))
+    assert "are these folders splits, or classes?" in refused("pets")
+
+
+def test_tests_beside_train_is_the_test(home):
+    for number, (name, label, attribute, split) in enumerate(with_splits()):
+        folder = {"test": "tests"}.get(split, split)
+        write(home / "data/pets" / folder / label / attribute / name, png(number))
+    main(["pets"])
+    assert found(home) == EXPECTED
+
+
+def test_a_folder_of_a_split_in_capitals_beside_one_that_is_not_may_hold_copies(home):
+    class_folders(home / "data/pets", "train")
+    class_folders(home / "data/pets", "Train")
+    class_folders(home / "data/pets", "test")
+    assert "'train' stands for train, as does 'Train'" in refused("pets")
+
+
+def test_images_without_a_row_in_folders_of_splits_are_asked_about(home):
+    folder = table(home, ROWS, COLUMNS)
+    for name, *_, split in with_splits():
+        link = folder / split / name
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(folder / "images" / name)
+    message = refused("pets")
+    assert (
+        f"do test, train, validation state a split? {len(ROWS)} image(s) there have no row in metadata.csv" in message
+    )
+    main(["pets", "--split", "none"])
+
+
+@pytest.mark.parametrize("file", ["meta/labels.csv", "cat/labels.csv", "labels.xlsx", "labels.csv.gz"])
+def test_a_table_beside_class_folders_is_asked_about_whatever_it_is_called(home, file):
+    class_folders(home / "data/pets", "")
+    write(home / "data/pets" / file, b"path,label,split\n")
+    assert f"data/pets/{file}: does this file state a split?" in refused("pets")
+    main(["pets", "--split", "none"])
+
+
+def test_images_that_are_called_as_copies_are_told(home, capsys):
+    class_folders(home / "data/pets", "")
+    image = home / "data/pets/cat/grass/0.png"
+    for name in (
+        "0 (1).png",
+        "0 - Copy.png",
+        "0 (Ann's conflicted copy 2024-03-01).png",
+        "Copy of 0.png",
+        "copybook.png",
+    ):
+        write(image.with_name(name), png(900))
+    main(["pets"])
+    assert "4 image(s) are called as copies of others are, first cat/grass/0 (" in capsys.readouterr().out

@@ -52,9 +52,15 @@ def choose_path_column(table: pd.DataFrame, asked: str | None, folder: Path, fil
         others = _found(folder, table.drop(columns=usual))
         if others:
             shown = " or ".join(f"--image {column}" for column in others)
+            filled = table[usual[0]][table[usual[0]] != ""]
+            if len(filled) < len(table):
+                raise UserError(
+                    f"{file}: {len(table) - len(filled)} of {len(table)} rows have no {usual[0]}; fill them in, remove "
+                    f"them, or say which other column names the images: {shown}"
+                )
             raise UserError(
-                f"{file}: the files that the column {usual[0]} names, such as {table[usual[0]].iloc[0]}, are not "
-                f"there; those of {', '.join(others)} are. Say {shown}"
+                f"{file}: the files that the column {usual[0]} names, such as {filled.iloc[0]}, are not there; those "
+                f"of {', '.join(others)} are. Say {shown}"
             )
         return usual[0]
     if len(set(found.values())) > 1:

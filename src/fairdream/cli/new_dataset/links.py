@@ -1,13 +1,17 @@
-"""Images that are one file behind links: none may be for training and for the test, or of two classes."""
+"""Images that are one file behind links, or copies by their names: none may be for training and for the test."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from fairdream.errors import UserError
+
+# As Windows, macOS, browsers, Dropbox, Nextcloud and Syncthing name a second file of one name.
+COPY = r" \(\d+\)$| - copy( \(\d+\))?$| copy( \d+)?$|\bconflicted copy\b|\.sync-conflict-|(^|/)copy of "
 
 
 def check_links(folder: Path, paths: Sequence[str], told: Sequence[tuple[str, ...]], notes: list[str]) -> None:
@@ -41,6 +45,11 @@ def check_links(folder: Path, paths: Sequence[str], told: Sequence[tuple[str, ..
                 "splits; leave one of them, or copy what is meant to be another image"
             )
         twice.append((paths[other], path))
+    if copies := [path for path in paths if re.search(COPY, os.path.splitext(path)[0], re.IGNORECASE)]:
+        notes.append(
+            f"{len(copies)} image(s) are called as copies of others are, first {copies[0]}: remove them, as a split "
+            "may put a copy into the test and its original into training"
+        )
     if twice:
         notes.append(
             f"{len(twice)} image(s) are files that stand for another image too, behind links, and count twice, first "

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+FOLDERS_SAY = "folders say"  # the source of what class folders say
+
+
 @dataclass
 class Read:
     """A table of text.

@@ -14,7 +14,7 @@ from fairdream.cli.new_dataset.layouts import write_table
 from fairdream.cli.new_dataset.links import check_links
 from fairdream.cli.new_dataset.options import Options
 from fairdream.cli.new_dataset.reading import Read
-from fairdream.cli.new_dataset.split_hints import ask_about_files
+from fairdream.cli.new_dataset.split_hints import ask_about_files, ask_about_folders
 from fairdream.cli.new_dataset.split_statements import LEFT_OUT, PLACES, Statement, parse_values
 from fairdream.cli.new_dataset.split_words import SPLITS
 from fairdream.cli.new_dataset.splits import stated_split
@@ -100,6 +100,8 @@ def _stated(
         ask_about_files(
             top if top.is_dir() else folder, found, options.table is not None, stated.name if stated else None
         )
+        if stated is None:
+            ask_about_folders(folder, paths, found.file)
     return stated
 
 

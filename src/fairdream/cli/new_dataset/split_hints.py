@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairdream.cli.new_dataset.columns import MOST_VALUES
 from fairdream.cli.new_dataset.layouts import is_own
 from fairdream.cli.new_dataset.nested import may_say_split
-from fairdream.cli.new_dataset.reading import Read
+from fairdream.cli.new_dataset.parquet import UNPACKED
+from fairdream.cli.new_dataset.reading import FOLDERS_SAY, Read
 from fairdream.cli.new_dataset.split_statements import PLACES
-from fairdream.cli.new_dataset.split_words import NAMES, SPLIT_WORDS, hints, words_of
-from fairdream.data.listing import ARCHIVES, TABLE_SUFFIXES, list_files, suffix_of
+from fairdream.cli.new_dataset.split_words import NAMES, SPLIT_WORDS, hint_together, hints, split_of, words_of
+from fairdream.data.listing import ARCHIVES, TABLE_SUFFIXES, list_files, one_form, suffix_of
 from fairdream.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,7 +25,13 @@ ALONE = SPLIT_WORDS.keys() - {"train", "valid"}
 FEW = 10  # values of a column with one of them
 PAIRS = ({"seen", "unseen"}, {"base", "novel"})  # of zero-shot learning
 STATING = {"split", "splits", "fold", "folds", "kfold", "partition", "partitions"}  # in a file's name
-LISTS = TABLE_SUFFIXES | {".json", ".list", ".lst", ".mat", ".npy", ".npz", ".pkl", ".txt", ".xls", ".xlsx", ".yaml"}
+# Tables, whatever they are called, where the split could only be in one, as class folders say none.
+UNREAD_TABLES = (".csv.gz", ".feather", ".ndjson", ".ods", ".pq", ".tab", ".xls", ".xlsx")
+LISTS = (
+    TABLE_SUFFIXES
+    | {".h5", ".hdf5", ".json", ".list", ".lmdb", ".lst", ".mat", ".npy", ".npz", ".pkl", ".tfrecord", ".txt", ".yaml"}
+    | {ending for ending in UNREAD_TABLES if ending.count(".") == 1}
+)
 
 
 def column_hints(values: pd.Series) -> bool:
@@ -42,9 +49,7 @@ def column_hints(values: pd.Series) -> bool:
     lower = {value.strip().lower() for value in filled}
     if len(filled) <= FEW and (lower & ALONE or lower in PAIRS):
         return True
-    said = [hints(value) for value in filled]
-    also = [hints(value, also_ambiguous=True) for value in filled]
-    return {"train"} < set().union(*said) or (all(also) and len(set().union(*also)) > 1)
+    return {"train"} < set().union(*map(hints, filled)) or hint_together(filled)
 
 
 def refuse_classes(folder: Path, names: Iterable[str]) -> None:
@@ -55,9 +60,11 @@ def refuse_classes(folder: Path, names: Iterable[str]) -> None:
     UserError
         With the folders. A lone word for a split may be a class: a train is, beside a car.
     """
-    hinting = sorted(name for name in set(names) if hints(name))
+    names = set(names)
+    together = hint_together(names)
+    hinting = sorted(name for name in names if together or hints(name))
     said = {split for name in hinting for split in hints(name)}
-    if len(said) > 1 or "other" in said:
+    if together or len(said) > 1 or "other" in said:
         raise UserError(
             f"{folder}: {', '.join(hinting[:4])}: are these folders splits, or classes? Name splits train, validation "
             "and test, and put them first: train/LABEL/image; for folds, write a table with the path, label, attribute "
@@ -88,9 +95,11 @@ def ask_about_files(folder: Path, found: Read, chosen: bool, stated: str | None)
         known = path in (table, *found.files) or is_own(path)
         if chosen and path.parent == table.parent and path.suffix.lower() in TABLE_SUFFIXES:
             known = True
-        if not known and (hints(path.stem) or STATING & set(words_of(path.stem))):
+        whole = found.source == FOLDERS_SAY and path.name.lower().endswith((*TABLE_SUFFIXES, *UNREAD_TABLES))
+        if not known and (whole or hints(path.stem) or STATING & set(words_of(path.stem))):
             files.append(path)
-    if packed := [path.name for path in files if suffix_of(path.name) in ARCHIVES]:
+    packed = [path.name for path in files if suffix_of(path.name) in ARCHIVES and not path.name.endswith(UNREAD_TABLES)]
+    if packed:
         raise UserError(
             f"{folder}: is a split in {', '.join(packed)}? Nothing is read from there. Unpack it, or {answer}"
         )
@@ -104,4 +113,23 @@ def ask_about_files(folder: Path, found: Read, chosen: bool, stated: str | None)
         raise UserError(
             f"{table}: does {columns[0]} state a split? Its cells are lists or the like, and not read. Write a column "
             f"of one word an image, or {answer}"
+        )
+
+
+def ask_about_folders(folder: Path, paths: Sequence[str], file: Path) -> None:
+    """Stop where images that no row names lie in folders of splits: links to those that rows name, or copies.
+
+    Raises
+    ------
+    UserError
+        With the first of these folders.
+    """
+    known = {one_form(path) for path in paths}
+    lone = [name for name in list_files(folder, without_folders={UNPACKED}).files if one_form(name) not in known]
+    named = sorted({part for name in lone for part in name.split("/")[:-1] if split_of(part)})
+    if len({split_of(part) for part in named}) > 1:
+        raise UserError(
+            f"{folder}: do {', '.join(named[:4])} state a split? {len(lone)} image(s) there have no row in "
+            f"{file.name}, and are not read. Write a table with a column `split` that says it of each image, or say "
+            "--split none for a seeded split of all images"
         )

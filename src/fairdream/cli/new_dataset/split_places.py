@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fairdream.cli.new_dataset.columns import FOLDER_SPLIT, NAME_SPLIT
 from fairdream.cli.new_dataset.split_words import (
     SPLITS,
+    hint_together,
     hints,
     says_split,
     split_of,
@@ -80,10 +81,12 @@ def folder_hints(paths: Sequence[str], columns: Sequence[pd.Series]) -> pd.Serie
     folders = [path.split("/")[:-1] for path in paths]
     shared = shared_folders(folders)
     classes = [set(own) for own in zip(*columns, strict=True)]
-    found = [
-        "/".join(name for name in own[shared:] if name not in known and hints(name))
-        for own, known in zip(folders, classes, strict=True)
+    own_folders = [
+        [name for name in own[shared:] if name not in known] for own, known in zip(folders, classes, strict=True)
     ]
+    # what has other meanings too counts where each image has it
+    also = hint_together("/".join(own) for own in own_folders)
+    found = ["/".join(name for name in own if hints(name, also)) for own in own_folders]
     return pd.Series(found, name=FOLDER_SPLIT, dtype=object) if any(found) else None
 
 
@@ -99,7 +102,9 @@ def name_hints(paths: Sequence[str]) -> pd.Series | None:
     """Return the words for splits in each image's own name; nothing where they are not for training and another."""
     import pandas as pd
 
-    said = [sorted(hints(PurePosixPath(path).stem)) for path in paths]
-    if not {"train"} < {split for own in said for split in own}:
+    stems = [PurePosixPath(path).stem for path in paths]
+    also = hint_together(stems)
+    said = [sorted(hints(stem, also)) for stem in stems]
+    if not also and not {"train"} < {split for own in said for split in own}:
         return None
     return pd.Series(["+".join(own) for own in said], name=NAME_SPLIT, dtype=object)

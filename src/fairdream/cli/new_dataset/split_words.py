@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 SPLITS = ("train", "validation", "test")
@@ -19,11 +19,13 @@ SPLIT_WORDS = {
     "val": "validation",
     "dev": "validation",
     "test": "test",
+    "tests": "test",
     "testing": "test",
     "eval": "test",
     "evaluation": "test",
 }
 HELD_OUT = {"fold", "folds", "kfold", "holdout", "heldout"}  # say a split, though not which
+NUMBERED = {"cv", "split", "partition"}  # the same, with a number behind
 # Words in the names of columns that state one, and of the keys in names of folders, as in split=train.
 NAMES = {"split", "splits", "partition", "subset", "fold", "folds", "kfold", "set", "phase", "usage"}
 # Asked about wherever they stand: abbreviations, German, Spanish, French, Italian, Portuguese, Russian, Chinese,
@@ -35,8 +37,8 @@ FURTHER = {
     "验证 验证集 驗證 驗證集 検証 검증",
     "test": "tst prüfung testdaten prueba essai teste тест тестовая 测试 测试集 測試 測試集 テスト 테스트 시험",
 }
-# Asked about only where all beside them say a split: they have other meanings too.
-SHORT = {"tr": "train", "va": "validation", "te": "test"}
+# Asked about only where all beside them say a split: they have other meanings too. Ts is nnU-Net's.
+SHORT = {"tr": "train", "va": "validation", "te": "test", "ts": "test", "trains": "train", "vals": "validation"}
 AMBIGUOUS = SHORT | dict.fromkeys(("development", "external", "calibration"), "other")
 
 
@@ -60,7 +62,14 @@ def hints(name: str, also_ambiguous: bool = False) -> set[str]:
     words = words_of(name)
     joined = {first + second for first, second in pairwise(words)}  # hold-out
     splits = {known[word] for word in words if word in known}
-    return splits | ({"other"} if HELD_OUT & {*words, *joined} else set())
+    other = HELD_OUT & {*words, *joined} or any(a in NUMBERED and b.isdigit() for a, b in pairwise(words))
+    return splits | ({"other"} if other else set())
+
+
+def hint_together(names: Iterable[str]) -> bool:
+    """Tell whether names that may have other meanings say two splits together, as ``tr`` and ``te`` do."""
+    said = [hints(name, also_ambiguous=True) for name in set(names)]
+    return all(said) and len(set().union(*said)) > 1
 
 
 def likely_split(name: str) -> str | None:
@@ -97,13 +106,13 @@ def says_split(name: str) -> bool:
 def told_apart(names: Sequence[str], splits: Sequence[str | None]) -> list[str]:
     """Return the split that each name says, or the name itself where it says none, or another says the same split.
 
-    Of ``train`` and ``train_aug``, say, one may hold copies of the other's images. Numbers of shards make no other
-    name.
+    Of ``train`` and ``train_aug``, or ``Train``, one may hold copies of the other's images. Numbers of shards make no
+    other name.
     """
     shard = r"-\d+-of-\d+.*|([-_. ]*(part|shard|chunk|\d+))+$"
     alike: dict[str | None, set[str]] = {}
     for name, split in zip(names, splits, strict=True):
-        alike.setdefault(split, set()).add(re.sub(shard, "", name.lower()))
+        alike.setdefault(split, set()).add(re.sub(shard, "", name))
     return [
         split if split and (split not in SPLITS or len(alike[split]) == 1) else name
         for name, split in zip(names, splits, strict=True)

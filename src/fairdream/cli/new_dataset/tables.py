@@ -15,7 +15,7 @@ from fairdream.cli.new_dataset.columns import FILE_SPLIT
 from fairdream.cli.new_dataset.image_columns import choose_image_column, holds_images
 from fairdream.cli.new_dataset.image_paths import choose_path_column, locate
 from fairdream.cli.new_dataset.layouts import is_own
-from fairdream.cli.new_dataset.reading import Read, as_cells, read
+from fairdream.cli.new_dataset.reading import FOLDERS_SAY, Read, as_cells, read
 from fairdream.cli.new_dataset.split_places import file_splits
 from fairdream.cli.new_dataset.split_words import likely_split, split_of, split_of_file
 from fairdream.data import listing
@@ -100,7 +100,7 @@ def _without_tables(found: Listing, image: str | None, notes: list[str]) -> Read
             told += f"\nUnpack {', '.join(packed[:4])}{', …' * (len(packed) > 4)} first"
         raise UserError(f"{folder}: neither a table (CSV, TSV, JSON Lines, Parquet) nor an image below it{told}")
     return Read(
-        folder, read_class_folders(found, notes), path="path", changes=["of the folders' names"], source="folders say"
+        folder, read_class_folders(found, notes), path="path", changes=["of the folders' names"], source=FOLDERS_SAY
     )
 
 
