@@ -370,6 +370,18 @@ def test_tables_that_were_written_carelessly(home):
     assert "did you mean --folder data/pets?" in refused("pets", "--folder", "data/pets/metadata.csv")
 
 
+@pytest.mark.parametrize("every", [True, False])
+def test_a_name_in_another_case_or_with_another_ending_is_named(home, every):
+    folder = table(home)
+    for name, *_ in ROWS if every else ROWS[:3]:
+        image = folder / "images" / name
+        image.rename(image.with_suffix(".JPG"))
+    told = (
+        f", but data/pets/images/{Path(ROWS[0][0]).stem}.JPG is: write the names into the table as the files have them"
+    )
+    assert told in refused("pets")
+
+
 def test_mistakes_are_told_with_what_would_be_right(home):
     table(home, files=["a.csv", "b.csv"])
     assert "several tables: a.csv, b.csv" in refused("pets")

@@ -225,16 +225,28 @@ def _tell_missing(folder: Path, bases: list[Path], paths: list[str], file: Path,
     first, hint = paths[0], ""
     if bases:
         missing = [path for path, own in zip(paths, as_on_disk(bases[0], paths), strict=True) if own is None]
-        raise UserError(f"{file}: {len(missing)} of its {len(paths)} images are not in {bases[0]}, first {missing[0]}")
+        hint = _spelled_otherwise(bases[0], missing[0])
+        raise UserError(
+            f"{file}: {len(missing)} of its {len(paths)} images are not in {bases[0]}, first {missing[0]}{hint}"
+        )
     if suffix_of(first) not in IMAGE_SUFFIXES:
         hint = "; is it the right column? --image names another"
         if near := next((own for own in list_files(folder).files if Path(own).stem == Path(first).name), None):
             hint = f", but {folder / near} is: write the endings into the table"
+    else:
+        hint = _spelled_otherwise(folder, first)
     if top and top != folder:
         elsewhere = [own for own in list_files(top).files if f"/{own}".endswith(f"/{first}")]
         if elsewhere:
             hint = f", but {top / elsewhere[0]} is: move the table to {top}"
     raise UserError(f"{file}: its image {first} is not in {folder} or in a folder of it{hint}")
+
+
+def _spelled_otherwise(folder: Path, path: str) -> str:
+    """Return a hint at a file whose name differs in case or in its ending alone; nothing where there is none."""
+    stem = os.path.splitext(f"/{path}")[0].casefold()
+    near = [own for own in list_files(folder).files if os.path.splitext(f"/{own}")[0].casefold().endswith(stem)]
+    return f", but {folder / near[0]} is: write the names into the table as the files have them" if near else ""
 
 
 def _spread(folder: Path, paths: Sequence[str], file: Path) -> list[str]:

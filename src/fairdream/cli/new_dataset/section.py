@@ -166,10 +166,10 @@ def _check_twice(paths: list[str], stated: Statement | None, file: Path) -> None
     splits = stated.splits().tolist() if stated else []
     for row, path in enumerate(paths):
         other = first.setdefault(path, row)
-        if other != row and splits and splits[other] != splits[row]:
-            raise UserError(f"{file}: {path} stands twice, for {splits[other]} and for {splits[row]}; leave one")
         if other != row:
-            raise UserError(f"{file}: {path} stands twice (rows {other + 2} and {row + 2}); leave one")
+            two = [splits[other], splits[row]] if splits else []
+            told = f", for {two[0]} and for {two[1]}" if len(set(two)) > 1 else f" (rows {other + 2} and {row + 2})"
+            raise UserError(f"{file}: {path} stands twice{told}; leave one, or name another column with --image")
 
 
 def _take_split(found: Read, stated: Statement | None, notes: list[str]) -> tuple[str | None, dict[str, str] | None]:
