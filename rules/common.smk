@@ -77,15 +77,17 @@ def model(role):
 
 def refresh_manifests():
     """Look at the content of all data sets and models, which Snakemake itself does not see."""
-    for name, dataset in CONFIG.datasets.items():
-        manifest.refresh(Path(CONFIG.results, name, "manifest.parquet"), dataset.reading())
-    for role in ROLES:
-        model_files.refresh(model(role), role)
+    # Not beside a run whose jobs may be reading them: a dry run meanwhile must not make them newer than what they write.
+    if not locks.are_locked(CONFIG.results):
+        for name, dataset in CONFIG.datasets.items():
+            manifest.refresh(Path(CONFIG.results, name, "manifest.parquet"), dataset.reading())
+    if not locks.are_locked(CONFIG.models.folder):
+        for role in ROLES:
+            model_files.refresh(model(role), role)
 
 
-# Only where the user starts the run: jobs on other nodes parse this file again. And not beside a run of the same results,
-# whose jobs may be reading the manifest: a dry run meanwhile must not make it newer than what they write.
-if workflow.is_main_process and not locks.are_locked(CONFIG.results):
+# Only where the user starts the run: jobs on other nodes parse this file again.
+if workflow.is_main_process:
     with refusals():
         refresh_manifests()
 

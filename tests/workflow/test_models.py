@@ -28,15 +28,15 @@ def other_weights(project: Path) -> None:
     file.write_bytes(content)
 
 
-def test_a_model_is_read_anew_at_the_start_but_not_beside_a_run_that_goes_on(fetched):
+def test_a_model_is_read_anew_at_the_start_but_not_beside_a_run_that_reads_it(fetched):
     before = (fetched / MANIFEST).read_text()
     other_weights(fetched)
     lock = fetched / ".snakemake/locks/0.input.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    lock.write_text("of another run")
+    lock.write_text(f"results/other/index.parquet\n{MANIFEST}\n")
     run_snakemake(fetched, "-n", timeout=120)
     assert (fetched / MANIFEST).read_text() == before
-    lock.unlink()
+    lock.write_text("elsewhere/index.parquet\nelsewhere/clip.json\n")
     assert run_snakemake(fetched, "-n", MANIFEST, timeout=120).returncode == 0
     after = (fetched / MANIFEST).read_text()
     assert after != before

@@ -75,6 +75,9 @@ class Run:
         finally:
             took = time.monotonic() - began
             left = bearing(self.mark)
+            while left and time.monotonic() < began + took + 1:  # one that was killed this moment is still there
+                time.sleep(0.05)
+                left = bearing(self.mark)
             for process in left:
                 process.kill()
             self.process.wait()
